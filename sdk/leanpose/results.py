@@ -1,0 +1,198 @@
+"""Poses: what an estimator returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+
+from .drawing import draw_poses
+from .images import ImageLike
+from .keypoints import KeypointSet
+
+FloatArray = npt.NDArray[np.float32]
+PoseIndex = SupportsIndex | slice | Sequence[int] | npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]
+
+# The cut of COCO top-down evaluation: keypoints up to it do not count towards the score of a person.
+_COUNTED_ABOVE = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class Poses:
+    """The poses of N persons in one picture; N may be 0.
+
+    A value: the arrays are read-only copies of those given, == compares all values (NaN equals NaN), and pickling keeps
+    both. Indexing with an integer, a slice, a boolean mask or an array of indices gives `Poses` again, an integer those
+    of one person (N = 1); iteration gives each person so.
+
+    Attributes:
+        xy: (N, K, 2) float32 keypoint x, y in pixels of the picture, pixel centres at integers. May hold NaN.
+        keypoint_scores: (N, K) float32; keypoints of low score are kept. May hold NaN.
+        boxes: (N, 4) float32 x1, y1, x2, y2 in pixels of the picture, finite.
+        box_scores: (N,) float32, finite.
+        keypoints: the K keypoints.
+
+    Raises:
+        TypeError: a field is not an array of numbers, or `keypoints` is not a KeypointSet.
+        ValueError: the shape of a field does not fit, or boxes or box scores are not finite.
+    """
+
+    xy: FloatArray
+    keypoint_scores: FloatArray
+    boxes: FloatArray
+    box_scores: FloatArray
+    keypoints: KeypointSet
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.keypoints, KeypointSet):
+            raise TypeError(f"keypoints: expected a KeypointSet, got {type(self.keypoints).__name__}")
+        persons = np.shape(self.xy)[0] if np.ndim(self.xy) else 0
+        count = len(self.keypoints)
+        self._freeze("xy", (persons, count, 2), "(N, K, 2)")
+        self._freeze("keypoint_scores", (persons, count), "(N, K)")
+        self._freeze("boxes", (persons, 4), "(N, 4)")
+        self._freeze("box_scores", (persons,), "(N,)")
+        for field in ("boxes", "box_scores"):
+            if not np.isfinite(getattr(self, field)).all():
+                raise ValueError(f"{field}: expected finite float32 numbers, got {getattr(self, field).tolist()}")
+
+    def _freeze(self, field: str, shape: tuple[int, ...], symbols: str) -> None:
+        given = np.asarray(getattr(self, field))
+        if given.dtype.kind not in "iuf":
+            raise TypeError(f"{field}: expected an array of real numbers, got dtype {given.dtype}")
+        if given.shape != shape:
+            raise ValueError(f"{field}: expected shape {symbols} = {shape}, got {given.shape}")
+        with np.errstate(over="ignore"):
+            array = np.array(given, dtype=np.float32, order="C")
+        array.flags.writeable = False
+        object.__setattr__(self, field, array)
+
+    @classmethod
+    def empty(cls, keypoints: KeypointSet) -> Poses:
+        """No persons: xy of shape (0, K, 2), and so on."""
+        count = len(keypoints)
+        return cls(
+            np.empty((0, count, 2), np.float32),
+            np.empty((0, count), np.float32),
+            np.empty((0, 4), np.float32),
+            np.empty(0, np.float32),
+            keypoints,
+        )
+
+    @classmethod
+    def concatenate(cls, poses: Sequence[Poses]) -> Poses:
+        """The persons of several results, in order. ValueError where there are none or their keypoints differ."""
+        if not poses:
+            raise ValueError("poses: expected at least one Poses to concatenate, got none; see Poses.empty")
+        if any(part.keypoints != poses[0].keypoints for part in poses):
+            raise ValueError("poses: expected the same keypoints in all, got different keypoint sets")
+        return cls(
+            np.concatenate([part.xy for part in poses]),
+            np.concatenate([part.keypoint_scores for part in poses]),
+            np.concatenate([part.boxes for part in poses]),
+            np.concatenate([part.box_scores for part in poses]),
+            poses[0].keypoints,
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The K keypoint names."""
+        return self.keypoints.names
+
+    @property
+    def skeleton(self) -> tuple[tuple[int, int], ...]:
+        """Pairs of keypoint indices that a limb connects."""
+        return self.keypoints.skeleton
+
+    @property
+    def scores(self) -> FloatArray:
+        """(N,) score of each person: box score times the mean of its keypoint scores above 0.2; 0 where there are none.
+
+        The rescoring of top-down COCO evaluation (Xiao et al., "Simple Baselines for Human Pose Estimation and
+        Tracking", 2018). Scores that are not finite do not count.
+        """
+        counted = np.isfinite(self.keypoint_scores) & (self.keypoint_scores > _COUNTED_ABOVE)
+        total = np.where(counted, self.keypoint_scores, 0).sum(axis=1, dtype=np.float64)
+        return np.asarray(self.box_scores * total / np.maximum(counted.sum(axis=1), 1), dtype=np.float32)
+
+    def __len__(self) -> int:
+        """Number of persons N."""
+        return len(self.xy)
+
+    def __getitem__(self, index: PoseIndex) -> Poses:
+        rows = np.atleast_1d(np.arange(len(self))[index])
+        if rows.ndim != 1:
+            raise IndexError(f"expected an integer, a slice, a boolean mask (N,) or indices (M,), got {index!r}")
+        return Poses(self.xy[rows], self.keypoint_scores[rows], self.boxes[rows], self.box_scores[rows], self.keypoints)
+
+    def __iter__(self) -> Iterator[Poses]:
+        return (self[person] for person in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Poses):
+            return NotImplemented
+        return self.keypoints == other.keypoints and all(
+            np.array_equal(mine, theirs, equal_nan=True)
+            for mine, theirs in zip(self._arrays(), other._arrays(), strict=True)
+        )
+
+    # Rebuilding through the constructor because unpickled numpy arrays are writeable.
+    def __reduce__(self) -> tuple[type[Poses], tuple[Any, ...]]:
+        return Poses, (*self._arrays(), self.keypoints)
+
+    def _arrays(self) -> tuple[FloatArray, ...]:
+        return self.xy, self.keypoint_scores, self.boxes, self.box_scores
+
+    def to_coco(self, image_id: int | str, category_id: int = 1) -> list[dict[str, Any]]:
+        """The persons in COCO keypoint result format, plain Python values that `json.dumps` takes.
+
+        Each has ``keypoints`` as K times x, y, score in a flat list, ``score`` as in `scores`, and ``bbox`` as x, y,
+        width, height. A keypoint whose x, y or score is not finite is written as 0, 0, 0: JSON has no NaN.
+        """
+        triples = self._triples().astype(np.float64)
+        triples[~np.isfinite(triples).all(axis=2)] = 0
+        corners = self.boxes.astype(np.float64)
+        bboxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+        return [
+            {
+                "image_id": image_id,
+                "category_id": category_id,
+                "keypoints": triples[person].ravel().tolist(),
+                "score": float(score),
+                "bbox": bboxes[person].tolist(),
+            }
+            for person, score in enumerate(self.scores)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain Python values that `json.dumps` takes; numbers that are not finite become None.
+
+        ``names`` and ``skeleton`` are those of `keypoints`; each of ``persons`` has its ``keypoints`` as K lists x, y,
+        score, its ``score`` as in `scores`, its ``box`` as x1, y1, x2, y2 and its ``box_score``.
+        """
+        triples = self._triples()
+        values = triples.astype(object)
+        values[~np.isfinite(triples)] = None
+        return {
+            "names": list(self.names),
+            "skeleton": [list(pair) for pair in self.skeleton],
+            "persons": [
+                {
+                    "keypoints": values[person].tolist(),
+                    "score": float(score),
+                    "box": self.boxes[person].tolist(),
+                    "box_score": float(self.box_scores[person]),
+                }
+                for person, score in enumerate(self.scores)
+            ],
+        }
+
+    def _triples(self) -> FloatArray:
+        return np.concatenate([self.xy, self.keypoint_scores[..., None]], axis=2)
+
+    def draw(self, image: ImageLike, *, threshold: float = 0.3, boxes: bool = False) -> npt.NDArray[np.uint8]:
+        """A copy of the picture with the poses drawn over it; see `leanpose.drawing.draw_poses`."""
+        return draw_poses(image, self, threshold=threshold, boxes=boxes)
