@@ -1,0 +1,11 @@
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace leanpose::python {
+
+void register_geometry(pybind11::module_& module);
+void register_crop(pybind11::module_& module);
+void register_simcc(pybind11::module_& module);
+
+}  // namespace leanpose::python
