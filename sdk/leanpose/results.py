@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -32,12 +33,12 @@ class Poses:
         xy: (N, K, 2) float32 keypoint x, y in pixels of the picture, pixel centres at integers. May hold NaN.
         keypoint_scores: (N, K) float32; keypoints of low score are kept. May hold NaN.
         boxes: (N, 4) float32 x1, y1, x2, y2 in pixels of the picture, finite.
-        box_scores: (N,) float32, finite.
+        box_scores: (N,) float32 in 0..1.
         keypoints: the K keypoints.
 
     Raises:
         TypeError: a field is not an array of numbers, or `keypoints` is not a KeypointSet.
-        ValueError: the shape of a field does not fit, or boxes or box scores are not finite.
+        ValueError: the shape of a field does not fit, boxes are not finite or box scores not in 0..1.
     """
 
     xy: FloatArray
@@ -55,9 +56,10 @@ class Poses:
         self._freeze("keypoint_scores", (persons, count), "(N, K)")
         self._freeze("boxes", (persons, 4), "(N, 4)")
         self._freeze("box_scores", (persons,), "(N,)")
-        for field in ("boxes", "box_scores"):
-            if not np.isfinite(getattr(self, field)).all():
-                raise ValueError(f"{field}: expected finite float32 numbers, got {getattr(self, field).tolist()}")
+        if not np.isfinite(self.boxes).all():
+            raise ValueError(f"boxes: expected finite float32 numbers, got {self.boxes.tolist()}")
+        if not ((self.box_scores >= 0) & (self.box_scores <= 1)).all():
+            raise ValueError(f"box_scores: expected numbers in 0..1, got {self.box_scores.tolist()}")
 
     def _freeze(self, field: str, shape: tuple[int, ...], symbols: str) -> None:
         given = np.asarray(getattr(self, field))
@@ -122,10 +124,10 @@ class Poses:
         """Number of persons N."""
         return len(self.xy)
 
-    def __getitem__(self, index: PoseIndex) -> Poses:
-        rows = np.atleast_1d(np.arange(len(self))[index])
+    def __getitem__(self, selection: PoseIndex) -> Poses:
+        rows = np.atleast_1d(np.arange(len(self))[selection])
         if rows.ndim != 1:
-            raise IndexError(f"expected an integer, a slice, a boolean mask (N,) or indices (M,), got {index!r}")
+            raise IndexError(f"expected an integer, a slice, a boolean mask (N,) or indices (M,), got {selection!r}")
         return Poses(self.xy[rows], self.keypoint_scores[rows], self.boxes[rows], self.box_scores[rows], self.keypoints)
 
     def __iter__(self) -> Iterator[Poses]:
@@ -146,7 +148,7 @@ class Poses:
     def _arrays(self) -> tuple[FloatArray, ...]:
         return self.xy, self.keypoint_scores, self.boxes, self.box_scores
 
-    def to_coco(self, image_id: int | str, category_id: int = 1) -> list[dict[str, Any]]:
+    def to_coco(self, image_id: SupportsIndex | str, category_id: SupportsIndex = 1) -> list[dict[str, Any]]:
         """The persons in COCO keypoint result format, plain Python values that `json.dumps` takes.
 
         Each has ``keypoints`` as K times x, y, score in a flat list, ``score`` as in `scores`, and ``bbox`` as x, y,
@@ -158,8 +160,8 @@ class Poses:
         bboxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
         return [
             {
-                "image_id": image_id,
-                "category_id": category_id,
+                "image_id": image_id if isinstance(image_id, str) else index(image_id),
+                "category_id": index(category_id),
                 "keypoints": triples[person].ravel().tolist(),
                 "score": float(score),
                 "bbox": bboxes[person].tolist(),
