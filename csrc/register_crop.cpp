@@ -54,29 +54,34 @@ py::array_t<float> target(const py::object& out, py::ssize_t count, const Size& 
     return array;
 }
 
-CropFormat crop_format(const Size& size, const py::object& mean, const py::object& std, const std::string& color,
-                       const py::object& border) {
+CropFormat crop_format(const Size& size, const py::object& mean, const py::object& deviation,
+                       const std::string& color, const py::object& border) {
     const CropFormat format{size.width,
                             size.height,
                             three_values(mean, "mean"),
-                            three_values(std, "std"),
+                            three_values(deviation, "std"),
                             choice<ColorOrder>(color, "color", {{"rgb", ColorOrder::rgb}, {"bgr", ColorOrder::bgr}}),
                             three_values(border, "border")};
     for (std::size_t c = 0; c < 3; ++c) {
-        if (!(format.std[c] > 0.0)) {
-            value_error("std must be positive, got ", format.std[c], " for channel ", c);
+        if (!(format.std[c] >= std::numeric_limits<float>::min())) {
+            value_error("std must be positive, and not so small that float32 loses it; got ", format.std[c],
+                        " for channel ", c);
+        }
+        if (!(format.border[c] >= 0.0 && format.border[c] <= 255.0)) {
+            value_error("border must be from 0 to 255, got ", format.border[c], " for channel ", c);
         }
     }
     return format;
 }
 
 py::array_t<float> crop_persons(const py::object& image_object, const py::object& transforms_object,
-                                const py::object& size_object, const py::object& mean, const py::object& std,
-                                const std::string& color, const py::object& border, const py::object& out) {
+                                const py::object& size_object, const py::object& mean,
+                                const py::object& deviation, const std::string& color, const py::object& border,
+                                const py::object& out) {
     const py::array image = picture(image_object);
     const std::vector<Affine> transforms = affines(transforms_object);
     const Size size = input_size(size_object, 1);
-    const CropFormat format = crop_format(size, mean, std, color, border);
+    const CropFormat format = crop_format(size, mean, deviation, color, border);
     auto result = target(out, static_cast<py::ssize_t>(transforms.size()), size);
 
     const ImageView view = view_of(image);
