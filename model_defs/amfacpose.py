@@ -1,0 +1,262 @@
+"""AMFACPose: Attentive Multi-scale Features with Adaptive Context PoseResNet.
+
+Zakir, Salman, Benitez-Garcia, Takahashi: "Attentive Multi-Scale Features with Adaptive Context PoseResNet for
+Resource-Efficient Human Pose Estimation", Electronics 2025, 14(11), 2107, https://doi.org/10.3390/electronics14112107.
+Equation and section numbers below are that paper's.
+
+Where the paper is silent, these choices meet its printed sizes: stem widths 32, 36, 64 without max-pooling (stages
+at strides 2, 4, 8, 16), SE reduction 4, one SCRM per basic block, DGCB without reduction, AFPN lateral width 80 and
+output width 320, embedding size 2 per joint, MLP hidden width 208 shared by all joints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .activations import Mish
+
+STAGE_WIDTHS = (64, 128, 256, 512)
+STEM_WIDTHS = (32, 36, 64)
+STEM_COORDINATES = (True, False, True)  # section 3.1: 3x3 convolutions interleaved with CoordConv2d
+LATERAL_WIDTH = 80
+FUSED_WIDTH = 320
+EMBEDDING = 2
+HIDDEN_WIDTH = 208
+SE_REDUCTION = 4
+
+
+@dataclass(frozen=True)
+class AMFACPoseConfig:
+    """One AMFACPose network; the five switches are the paper's ablation (table 6)."""
+
+    blocks: tuple[int, int, int, int]  # basic blocks per stage: ResNet18 or ResNet34
+    input_size: tuple[int, int]  # height, width
+    num_keypoints: int = 17
+    split_ratio: int = 2  # k of equation 18
+    afpn: bool = True
+    dgcb: bool = True
+    scrm: bool = True
+    se: bool = True
+    coord: bool = True
+
+    def without_modules(self) -> AMFACPoseConfig:
+        return replace(self, afpn=False, dgcb=False, scrm=False, se=False, coord=False)
+
+
+RESNET18 = (2, 2, 2, 2)
+RESNET34 = (3, 4, 6, 3)
+CONFIGS = {
+    "amfacpose-r34-384x288": AMFACPoseConfig(RESNET34, (384, 288)),
+    "amfacpose-r34-256x256": AMFACPoseConfig(RESNET34, (256, 256)),
+    "amfacpose-r18-384x288": AMFACPoseConfig(RESNET18, (384, 288)),
+    "amfacpose-r18-256x256": AMFACPoseConfig(RESNET18, (256, 256)),
+}
+_BASELINE = CONFIGS["amfacpose-r34-384x288"].without_modules()
+ABLATION = {
+    "baseline": _BASELINE,
+    "+AFPN": replace(_BASELINE, afpn=True),
+    "+DGCB": replace(_BASELINE, afpn=True, dgcb=True),
+    "+SCRM": replace(_BASELINE, afpn=True, dgcb=True, scrm=True),
+    "+SE": replace(_BASELINE, afpn=True, dgcb=True, scrm=True, se=True),
+    "+CoordConv2d (full)": CONFIGS["amfacpose-r34-384x288"],
+}
+
+
+class CoordConv2d(nn.Module):
+    """3x3 convolution over the features and two scaled and shifted coordinate channels (equation 2, algorithm 1)."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels + 2, out_channels, 3, stride, 1, bias=False)
+        self.scale = nn.Parameter(torch.ones(2))  # alpha_x, alpha_y
+        self.shift = nn.Parameter(torch.zeros(2))  # beta_x, beta_y
+
+    def coordinates(self, height: int, width: int) -> Tensor:
+        """The (2, height, width) coordinate channels, x before y."""
+        like = {"device": self.scale.device, "dtype": self.scale.dtype}
+        x = torch.linspace(-1, 1, width, **like).expand(height, width)
+        y = torch.linspace(-1, 1, height, **like)[:, None].expand(height, width)
+        return torch.stack((x, y)) * self.scale[:, None, None] + self.shift[:, None, None]
+
+    def forward(self, x: Tensor) -> Tensor:
+        grid = self.coordinates(x.shape[2], x.shape[3]).to(x.dtype)
+        return self.conv(torch.cat((x, grid.expand(x.shape[0], -1, -1, -1)), 1))
+
+
+def separable(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    """Depthwise separable convolution (equations 3 and 4)."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, in_channels, 3, stride, 1, groups=in_channels, bias=False),
+        nn.Conv2d(in_channels, out_channels, 1, bias=False),
+    )
+
+
+class SqueezeExcitation(nn.Module):
+    """Channel gate from the global context (equations 12 and 13)."""
+
+    def __init__(self, channels: int, reduction: int = SE_REDUCTION) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, channels // reduction, 1)
+        self.expand = nn.Conv2d(channels // reduction, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = x.mean((2, 3), keepdim=True)
+        return x * self.expand(self.reduce(pooled).relu()).sigmoid()
+
+
+class SpatialChannelRefinement(nn.Module):
+    """SCRM: a channel gate by a 1-D convolution and a spatial gate by a depthwise one (equations 14 to 16)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channel = nn.Conv1d(1, 1, 3, padding=1, bias=False)
+        self.channel_norm = nn.BatchNorm1d(1)
+        self.spatial = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.spatial_norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = x.mean((2, 3))[:, None]
+        channel = self.channel_norm(self.channel(pooled)).sigmoid().transpose(1, 2)[..., None]
+        return x * self.spatial_norm(self.spatial(x)).sigmoid() * channel
+
+
+class BasicBlock(nn.Module):
+    """ResNet basic block with separable convolutions and Mish (section 3.1.2)."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int, scrm: bool) -> None:
+        super().__init__()
+        self.conv1 = separable(in_channels, channels, stride)
+        self.norm1 = nn.BatchNorm2d(channels)
+        self.conv2 = separable(channels, channels)
+        self.norm2 = nn.BatchNorm2d(channels)
+        self.scrm = SpatialChannelRefinement(channels) if scrm else nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or in_channels != channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
+            )
+        self.act = Mish()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.act(self.norm1(self.conv1(x)))
+        y = self.scrm(self.norm2(self.conv2(y)))
+        return self.act(y + self.shortcut(x))
+
+
+class DualGateContext(nn.Module):
+    """DGCB: the product of the context mask and the gating mask (equations 10 and 11), as (B, C, 1, 1)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+
+        def mask() -> nn.Sequential:
+            return nn.Sequential(
+                nn.Conv2d(channels, channels, 1), nn.ReLU(), nn.Conv2d(channels, channels, 1), nn.Sigmoid()
+            )
+
+        self.context = mask()
+        self.gate = mask()
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        return self.context(pooled) * self.gate(pooled)
+
+
+class AdaptiveFeaturePyramid(nn.Module):
+    """AFPN: every stage brought to the size of the last one, gated and fused (equations 5 to 9).
+
+    `resize_first` swaps the lateral 1x1 convolutions with the bilinear resizing and the pooling. All three are
+    linear and the DGCB masks are constant over the picture, so the result is the same at a fraction of the work.
+    """
+
+    def __init__(self, dgcb: bool, resize_first: bool = False) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(c, LATERAL_WIDTH, 1) for c in STAGE_WIDTHS)
+        self.dgcb = nn.ModuleList(DualGateContext(LATERAL_WIDTH) for _ in STAGE_WIDTHS) if dgcb else None
+        self.fuse = nn.Conv2d(LATERAL_WIDTH * len(STAGE_WIDTHS), FUSED_WIDTH, 1)
+        self.resize_first = resize_first
+
+    def forward(self, stages: list[Tensor]) -> Tensor:
+        size = stages[-1].shape[2:]
+        levels = []
+        for i, (stage, lateral) in enumerate(zip(stages, self.lateral, strict=True)):
+            if self.resize_first:
+                level = lateral(_resize(stage, size))
+                pooled = lateral(stage.mean((2, 3), keepdim=True)) if self.dgcb else None
+            else:
+                full = lateral(stage)
+                level = _resize(full, size)
+                pooled = full.mean((2, 3), keepdim=True) if self.dgcb else None
+            if self.dgcb and pooled is not None:
+                level = level * (level * self.dgcb[i](pooled))  # equation 8: F times A = F * masks
+            levels.append(level)
+        return self.fuse(torch.cat(levels, 1))
+
+
+def _resize(x: Tensor, size: torch.Size) -> Tensor:
+    same = x.shape[2:] == size
+    return x if same else functional.interpolate(x, size=list(size), mode="bilinear", align_corners=False)
+
+
+class AMFACPose(nn.Module):
+    """Picture batch (B, 3, H, W) to SimCC logits (B, K, W * k) and (B, K, H * k)."""
+
+    def __init__(self, config: AMFACPoseConfig, resize_first: bool = False) -> None:
+        super().__init__()
+        self.config = config
+        stem: list[nn.Module] = []
+        channels = 3
+        for i, (width, coordinates) in enumerate(zip(STEM_WIDTHS, STEM_COORDINATES, strict=True)):
+            stride = 2 if i == 0 else 1
+            if coordinates and config.coord:
+                stem.append(CoordConv2d(channels, width, stride))
+            else:
+                stem.append(nn.Conv2d(channels, width, 3, stride, 1, bias=False))
+            stem += [nn.BatchNorm2d(width), Mish()]
+            channels = width
+        self.stem = nn.Sequential(*stem)
+
+        self.stages = nn.ModuleList()
+        for i, (count, width) in enumerate(zip(config.blocks, STAGE_WIDTHS, strict=True)):
+            blocks: list[nn.Module] = []
+            for j in range(count):
+                blocks.append(BasicBlock(channels, width, 2 if i and not j else 1, config.scrm))
+                channels = width
+            if config.se:  # section 3.4.1: after each of the backbone's four residual blocks
+                blocks.append(SqueezeExcitation(width))
+            self.stages.append(nn.Sequential(*blocks))
+
+        self.afpn = AdaptiveFeaturePyramid(config.dgcb, resize_first) if config.afpn else None
+        fused = FUSED_WIDTH if config.afpn else STAGE_WIDTHS[-1]
+        self.embed = nn.Conv2d(fused, config.num_keypoints * EMBEDDING, 1)
+        height, width = config.input_size
+        for _ in range(4):  # four halvings, each rounding up as a padded 3x3 convolution does
+            height, width = -(-height // 2), -(-width // 2)
+        flat = EMBEDDING * height * width
+        self.head_x = _mlp(flat, config.input_size[1] * config.split_ratio)
+        self.head_y = _mlp(flat, config.input_size[0] * config.split_ratio)
+        self.apply(_initialise)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.stem(x)
+        levels = []
+        for stage in self.stages:
+            x = stage(x)
+            levels.append(x)
+        fused = self.afpn(levels) if self.afpn is not None else x
+        joints = self.embed(fused).reshape(-1, self.config.num_keypoints, self.head_x[0].in_features)  # equation 17
+        return self.head_x(joints), self.head_y(joints)  # equation 19
+
+
+def _mlp(in_features: int, bins: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(in_features, HIDDEN_WIDTH), Mish(), nn.Linear(HIDDEN_WIDTH, bins))
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_in" if module.groups > 1 else "fan_out", nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,29 @@
+"""Packs the persons of COCO-format folders into crop caches for training.
+
+    python scripts/cache_crops.py FOLDER... -o OUT
+
+Each FOLDER holds annotations.json and images/; OUT gets one cache per folder, named after it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from training.cache import build
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    options = parser.parse_args()
+    for folder in options.folders:
+        count = build(folder, options.out / folder.name, options.jobs)
+        print(f"{folder.name}: {count} persons", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""Trains a definition of `model_defs` on packed crops (see cache_crops.py); goes on where it stopped.
+
+    python scripts/train.py amfacpose-r18-256x256 --cache CACHE... --dev FOLDER --out RUN --stages 96x72:400000 128x96:200000
+
+Each stage is an input size and how many samples to see at it; convolution weights carry over, linear layers whose shape
+depends on the input size are interpolated. RUN receives last.pt (checkpoint), log.jsonl and, per stage, SIZE.pt (averaged weights).
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import _repository  # noqa: F401  (makes model_defs importable)
+import numpy as np
+import torch
+from model_defs.amfacpose import CONFIGS, AMFACPose
+from model_defs.losses import KLDiscretLoss, gaussian_bins, smoothed_bins
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, WeightedRandomSampler
+from tqdm import tqdm
+from training.augment import Augmentation
+from training.cache import Crops
+from training.dataset import Persons, Trust
+from training.evaluation import Benchmark
+from training.weights import fit_weights, read_weights
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+def main() -> None:
+    options = _options()
+    torch.manual_seed(options.seed)
+    options.out.mkdir(parents=True, exist_ok=True)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    run = Run(options, device)
+    for index, (input_size, samples) in enumerate(options.stages):
+        if index >= run.stage:
+            run.train_stage(index, input_size, samples)
+
+
+class Run:
+    """Everything that a checkpoint holds, and the loop over it."""
+
+    def __init__(self, options: argparse.Namespace, device: torch.device) -> None:
+        self.options, self.device = options, device
+        self.stage = self.seen = self.total = 0
+        self.crops = Crops(options.cache)
+        self.loss = KLDiscretLoss().to(device)
+        self.mean, self.std = torch.tensor(MEAN, device=device), torch.tensor(STD, device=device)
+        self.weights: dict[str, Tensor] | None = None
+        self.state: dict[str, Any] = {}
+        last = options.out / "last.pt"
+        if last.exists():
+            self.state = torch.load(last, map_location=device, weights_only=True)
+            self.stage, self.seen, self.total = (self.state[k] for k in ("stage", "seen", "total"))
+            self.weights = self.state["ema"]
+        elif options.init:
+            self.weights = read_weights(options.init)
+
+    def train_stage(self, index: int, input_size: tuple[int, int], samples: int) -> None:
+        options = self.options
+        config = replace(CONFIGS[options.model], input_size=input_size)
+        model = AMFACPose(config, resize_first=True)
+        if self.weights is not None:
+            fit_weights(model, self.weights)
+        model = model.to(self.device, memory_format=torch.channels_last)
+        average = copy.deepcopy(model).eval().requires_grad_(False)
+        optimiser = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.lr, betas=(0.9, 0.99))
+        if self.state:
+            model.load_state_dict(self.state["model"])
+            optimiser.load_state_dict(self.state["optimiser"])
+        self.state = {}
+        compiled = torch.compile(model) if options.compile else model
+        benchmark = Benchmark(options.dev, input_size) if options.dev else None
+        persons = Persons(self.crops, input_size, Augmentation(), Trust())
+        saved = time.monotonic()
+        evaluated = self.seen
+        running, rate = math.nan, 0.0
+        bar = tqdm(total=samples, initial=self.seen, desc=f"{input_size[0]}x{input_size[1]}", unit="img", smoothing=0.05)
+        model.train()
+        for pictures, points, weights in self._batches(persons, samples):
+            rate = _learning_rate(options, self.seen, samples, first=index == 0)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            loss = self._step(compiled, optimiser, pictures, points, weights)
+            running = loss if math.isnan(running) else 0.98 * running + 0.02 * loss
+            self.seen += len(pictures)
+            self.total += len(pictures)
+            _update_average(average, model, min(0.999, (1 + self.total / options.batch) / (10 + self.total / options.batch)))
+            bar.update(len(pictures))
+            bar.set_postfix(loss=f"{running:.3f}")
+            last = self.seen >= samples
+            if benchmark and (last or self.seen - evaluated >= options.evaluate_every):
+                evaluated = self.seen
+                accuracy = benchmark.average_precision(average, self.mean, self.std, config.split_ratio, self.loss.temperature)
+                self._log(size=f"{input_size[0]}x{input_size[1]}", loss=running, lr=rate, **accuracy)
+            if last or time.monotonic() - saved > 60 * options.save_minutes:
+                saved = time.monotonic()
+                self._save(index, model, average, optimiser)
+        bar.close()
+        self.weights = average.state_dict()
+        _write(options.out / f"{input_size[0]}x{input_size[1]}.pt", {"config": options.model, "input_size": list(input_size), "ema": self.weights})
+        self.stage, self.seen = index + 1, 0
+
+    def _step(
+        self, model: nn.Module, optimiser: torch.optim.Optimizer, pictures: Tensor, points: Tensor, weights: Tensor
+    ) -> float:
+        batch = ((pictures.to(self.device) - self.mean) / self.std).permute(0, 3, 1, 2)
+        points, weights = points.to(self.device), weights.to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bf16):
+            logits = model(batch)
+        make = smoothed_bins if self.options.targets == "smoothing" else gaussian_bins
+        ratio = CONFIGS[self.options.model].split_ratio
+        bins = tuple(make(points[..., i] * ratio, logits[i].shape[-1]) for i in range(2))
+        loss = self.loss(logits, bins, weights)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimiser.step()
+        return float(loss.detach())
+
+    def _batches(self, persons: Persons, samples: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Batches until the stage has seen its samples; trusted labels are drawn more often than teacher-only ones."""
+        labelled = self.crops.labels.keypoints[:, :, 2].astype(bool).any(1) & (self.crops.labels.agreement > 0)
+        draw = np.where(labelled, 1.0, 0.5) * self.crops.draw
+        sampler = WeightedRandomSampler(draw.tolist(), max(samples - self.seen, 0))
+        yield from DataLoader(
+            persons, self.options.batch, sampler=sampler, num_workers=self.options.workers, drop_last=True,
+            persistent_workers=False, pin_memory=self.device.type == "cuda",
+        )
+
+    def _save(self, stage: int, model: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+        state = {"stage": stage, "seen": self.seen, "total": self.total, "model": model.state_dict(), "ema": average.state_dict(), "optimiser": optimiser.state_dict()}
+        _write(self.options.out / "last.pt", state)
+
+    def _log(self, **values: Any) -> None:
+        entry = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), "seen": self.seen, "total": self.total, **values}
+        with (self.options.out / "log.jsonl").open("a") as file:
+            file.write(json.dumps({k: round(v, 6) if isinstance(v, float) else v for k, v in entry.items()}) + "\n")
+
+
+def _learning_rate(options: argparse.Namespace, seen: int, samples: int, *, first: bool) -> float:
+    """Linear warm-up, a plateau, then a linear fall to a fiftieth over the last `decay` of the samples."""
+    warm = min(1.0, (seen + options.batch) / options.warmup) if first else 1.0
+    left = (samples - seen) / max(options.decay * samples, 1)
+    return float(options.lr * warm * max(min(1.0, left), 0.02))
+
+
+def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Weight decay on matrices and kernels alone, not on biases, norms or coordinate scales."""
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    return [{"params": matrices, "weight_decay": decay}, {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0}]
+
+
+@torch.no_grad()
+def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+    mine, theirs = average.state_dict(), model.state_dict()
+    floats = [k for k, v in mine.items() if v.is_floating_point()]
+    torch._foreach_lerp_([mine[k] for k in floats], [theirs[k] for k in floats], 1 - decay)
+
+
+def _write(path: Path, state: dict[str, Any]) -> None:
+    """A stop in the middle of writing must not cost the last checkpoint."""
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def _stage(text: str) -> tuple[tuple[int, int], int]:
+    size, _, samples = text.partition(":")
+    height, _, width = size.partition("x")
+    return (int(height), int(width)), int(samples)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", choices=CONFIGS)
+    parser.add_argument("--cache", type=Path, nargs="+", required=True, help="folders written by cache_crops.py")
+    parser.add_argument("--dev", type=Path, help="COCO-format folder for AP with ground-truth boxes")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--stages", type=_stage, nargs="+", required=True, metavar="HxW:SAMPLES")
+    parser.add_argument("--init", type=Path, help="start from the weights of a .pt checkpoint or an exported .onnx")
+    parser.add_argument("--targets", choices=("gaussian", "smoothing"), default="gaussian")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--lr", type=float, default=1.5e-3)
+    parser.add_argument("--weight-decay", type=float, default=0.02)
+    parser.add_argument("--warmup", type=int, default=20_000, help="samples")
+    parser.add_argument("--decay", type=float, default=0.25, help="share of a stage over which the rate falls")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--evaluate-every", type=int, default=25_000, help="samples")
+    parser.add_argument("--save-minutes", type=float, default=4)
+    parser.add_argument("--no-bf16", dest="bf16", action="store_false")
+    parser.add_argument("--no-compile", dest="compile", action="store_false")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

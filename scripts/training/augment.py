@@ -1,0 +1,94 @@
+"""Augmentation: one random affine per person, then changes of colour and synthetic occlusion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from .cache import PADDING
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Strengths; the defaults of flip, rotation and scale are AMFACPose's (section 4.3), the rest helps small data."""
+
+    flip: float = 0.5  # probability
+    rotation: float = 30.0  # degrees, uniform in both directions
+    scale: tuple[float, float] = (0.7, 1.3)
+    shift: float = 0.08  # of the box side: detectors' boxes are not exact
+    half_body: float = 0.25  # probability, for persons with enough labelled joints
+    occlusion: float = 0.4
+    colour: float = 0.6
+
+
+NONE = Augmentation(0.0, 0.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0)
+UPPER_BODY = np.arange(17) < 11
+
+
+def sample_transform(
+    rng: Generator,
+    how: Augmentation,
+    box: NDArray[np.float32],
+    keypoints: NDArray[np.float32],
+    input_size: tuple[int, int],
+) -> NDArray[np.float64]:
+    """A (2, 3) matrix from input pixels to crop pixels.
+
+    Without augmentation it equals `leanpose.crop_transforms` of the box, plain convention.
+    """
+    height, width = input_size
+    x0, y0, x1, y1 = (float(v) for v in box)
+    seen = keypoints[:, 2] > 0
+    if rng.random() < how.half_body and seen.sum() >= 8:
+        half = seen & (UPPER_BODY if rng.random() < 0.6 else ~UPPER_BODY)
+        if half.sum() >= 4:
+            low, high = keypoints[half, :2].min(0), keypoints[half, :2].max(0)
+            margin = 0.25 * float((high - low).max())
+            (x0, y0), (x1, y1) = low - margin, high + margin
+    w, h = max(x1 - x0, 4.0) * PADDING, max(y1 - y0, 4.0) * PADDING
+    w, h = max(w, h * width / height), max(h, w * height / width)
+    centre_x = (x0 + x1) / 2 + rng.uniform(-1, 1) * how.shift * w
+    centre_y = (y0 + y1) / 2 + rng.uniform(-1, 1) * how.shift * h
+    scale = rng.uniform(*how.scale) * w / width
+    angle = np.deg2rad(rng.uniform(-1, 1) * how.rotation)
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+    matrix = np.array([[cos, -sin, 0.0], [sin, cos, 0.0]])
+    if rng.random() < how.flip:
+        matrix[:, 0] *= -1
+    # The middle of the input lies on the middle of the box.
+    matrix[:, 2] = (centre_x, centre_y) - matrix[:, :2] @ (width / 2, height / 2)
+    return matrix
+
+
+def is_flipped(matrix: NDArray[np.float64]) -> bool:
+    return bool(np.linalg.det(matrix[:, :2]) < 0)
+
+
+def warp(image: NDArray[np.uint8], matrix: NDArray[np.float64], input_size: tuple[int, int]) -> NDArray[np.uint8]:
+    height, width = input_size
+    # Bilinear sampling reads four pixels: blur first where the input is much coarser than the crop.
+    zoom = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    if zoom > 1.8:
+        image = cv2.blur(image, (round(zoom), round(zoom)))
+    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+
+def recolour(rng: Generator, how: Augmentation, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Brightness, contrast, white balance, sometimes grey; rectangles of noise or grey hide parts."""
+    if rng.random() < how.colour:
+        gain = rng.uniform(0.7, 1.3) * rng.uniform(0.88, 1.12, 3)
+        image = np.clip(image * gain.astype(np.float32) + np.float32(rng.uniform(-25, 25)), 0, 255).astype(np.uint8)
+        if rng.random() < 0.1:
+            image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    if rng.random() < how.occlusion:
+        height, width = image.shape[:2]
+        image = image.copy()
+        for _ in range(int(rng.integers(1, 3))):
+            h, w = int(height * rng.uniform(0.08, 0.3)), int(width * rng.uniform(0.1, 0.4))
+            y, x = int(rng.integers(0, height - h)), int(rng.integers(0, width - w))
+            image[y : y + h, x : x + w] = rng.integers(0, 256, 3)
+    return image

@@ -1,0 +1,70 @@
+"""Persons as training samples: a uint8 input picture, its keypoints in input pixels and how far each is trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from .augment import Augmentation, is_flipped, recolour, sample_transform, warp
+from .cache import Crops, Labels
+
+FLIP_INDEX = np.array([0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15])
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How labels and teacher predictions become one target with a weight per joint."""
+
+    teacher_weight: float = 0.6  # of a joint that only the teacher gives, times its score
+    teacher_least: float = 0.35  # teacher scores below it give no target
+    noisy_floor: float = 0.3  # weight of a noisy label that no joint of the teacher confirms
+
+
+def targets(labels: Labels, index: int, trust: Trust) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Points (K, 2) in pixels of the crop and weights (K,): the label where there is one, else the teacher's."""
+    label, teacher = labels.keypoints[index], labels.teacher[index]
+    labelled = label[:, 2] > 0
+    points = np.where(labelled[:, None], label[:, :2], teacher[:, :2])
+    noisy = trust.noisy_floor + (1 - trust.noisy_floor) * labels.agreement[index]
+    score = teacher[:, 2]
+    weights = np.where(labelled, noisy, np.where(score > trust.teacher_least, trust.teacher_weight * score, 0.0))
+    return points.astype(np.float32), weights.astype(np.float32)
+
+
+class Persons(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Samples (picture (H, W, 3) uint8 RGB, points (K, 2) float32 in input pixels, weights (K,) float32)."""
+
+    def __init__(self, crops: Crops, input_size: tuple[int, int], how: Augmentation, trust: Trust) -> None:
+        self.crops, self.input_size, self.how, self.trust = crops, input_size, how, trust
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        rng = np.random.default_rng(int(torch.randint(2**62, (1,))))
+        image, factor = self.crops.image(index, max(self.input_size))
+        points, weights = targets(self.crops.labels, index, self.trust)
+        # Halving maps pixel edges to pixel edges; centres lie at integers.
+        points = (points + 0.5) * factor - 0.5
+        box = (self.crops.labels.boxes[index] + 0.5) * factor - 0.5
+        # A teacher guesses on beyond the edge of the picture; nothing there can be learnt.
+        weights = np.where((points > -1).all(1) & (points < image.shape[1::-1]).all(1), weights, np.float32(0))
+        known = np.concatenate((points, weights[:, None]), 1)
+        matrix = sample_transform(rng, self.how, box, known, self.input_size)
+        picture = recolour(rng, self.how, warp(image, matrix, self.input_size))
+        points = (points - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+        if is_flipped(matrix):
+            points, weights = points[FLIP_INDEX], weights[FLIP_INDEX]
+        height, width = self.input_size
+        inside = (points >= -0.5).all(1) & (points[:, 0] < width - 0.5) & (points[:, 1] < height - 0.5)
+        rgb = np.ascontiguousarray(picture[..., ::-1])
+        return (
+            torch.from_numpy(rgb),
+            torch.from_numpy(points.astype(np.float32)),
+            torch.from_numpy(np.where(inside, weights, 0).astype(np.float32)),
+        )
