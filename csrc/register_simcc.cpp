@@ -99,8 +99,8 @@ Raises:
 
 Keypoints in picture pixels from the two SimCC outputs of a network (Li et al., ECCV 2022).
 
-On each axis the first largest bin gives the coordinate, as an input pixel bin / split_ratio. The score of an axis is its
-largest logit or, with a temperature, the probability of that bin under softmax(logits / temperature). An axis that
+On each axis the first largest bin gives the coordinate, as an input pixel bin / split_ratio. The score of an axis is
+its largest logit or, with a temperature, the probability of that bin under softmax(logits / temperature). An axis that
 holds a NaN scores NaN and takes the largest of its other bins, or bin 0. The interpreter lock is released meanwhile.
 
 Args:

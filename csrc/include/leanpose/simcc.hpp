@@ -92,8 +92,8 @@ inline float combine_scores(float x, float y, ScoreRule rule) {
 }
 
 // Writes to `xy` (batch, keypoints, 2) picture pixels and to `scores` (batch, keypoints), row-major.
-// `transforms` holds one input pixel -> picture map for each picture of the batch. Needs split_ratio > 0, temperature > 0
-// and keypoints, bins >= 1; the batch may be empty.
+// `transforms` holds one input pixel -> picture map for each item of the batch, which may be empty. Needs
+// split_ratio > 0, temperature > 0 and keypoints, bins >= 1.
 inline void decode_simcc(const SimccLogits& logits, const Affine* transforms, const SimccDecoding& decoding, float* xy,
                          float* scores) {
     for (std::ptrdiff_t b = 0; b < logits.batch; ++b) {
