@@ -1,3 +1,34 @@
 """Lean human-pose inference: `Estimator("amfacpose.onnx").predict(image)`."""
 
 from __future__ import annotations
+
+from importlib.metadata import version
+
+from ._core import crop_transforms, simcc_bins_to_input, simcc_input_to_bins
+from .card import Accuracy, InputSpec, ModelCard
+from .codecs import SimCC
+from .estimator import Estimator
+from .images import load_image
+from .keypoints import COCO17, KeypointSet
+from .packaged import DEFAULT_MODEL, packaged_models
+from .results import Poses
+
+__version__ = version("leanpose")
+
+__all__ = [
+    "COCO17",
+    "DEFAULT_MODEL",
+    "Accuracy",
+    "Estimator",
+    "InputSpec",
+    "KeypointSet",
+    "ModelCard",
+    "Poses",
+    "SimCC",
+    "__version__",
+    "crop_transforms",
+    "load_image",
+    "packaged_models",
+    "simcc_bins_to_input",
+    "simcc_input_to_bins",
+]

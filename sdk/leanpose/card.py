@@ -1,0 +1,169 @@
+"""Model cards: what a model file says of itself, as JSON under the key `leanpose` of its ONNX metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from .codecs import CODECS, Codec
+from .fields import Fields
+from .keypoints import KeypointSet
+
+METADATA_KEY = "leanpose"
+VERSION = 1
+
+ColorOrder = Literal["rgb", "bgr"]
+Transform = Literal["plain", "udp"]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What the network's input tensor (batch, 3, height, width) holds.
+
+    Attributes:
+        size: height and width in pixels.
+        color: order of the three channels.
+        mean: per channel of the tensor, in grey levels 0..255; the tensor is (pixel - mean) / std.
+        std: per channel of the tensor, in grey levels.
+        padding: side of the region cut out over the side of the box, before it grows to the input's aspect ratio.
+        transform: how the region maps onto the input, see `leanpose.crop_transforms`.
+    """
+
+    size: tuple[int, int]
+    color: ColorOrder
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    padding: float
+    transform: Transform
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {
+            "size": list(self.size),
+            "color": self.color,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "padding": self.padding,
+            "transform": self.transform,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> InputSpec:
+        """Checks and takes the fields; ValueError names the one that is wrong."""
+        fields = Fields(data, "input")
+        size = fields.numbers("size", 2, least=2, integers=True)
+        mean = fields.numbers("mean", 3)
+        std = fields.numbers("std", 3, above=0)
+        spec = cls(
+            (int(size[0]), int(size[1])),
+            cast(ColorOrder, fields.choice("color", ("rgb", "bgr"))),
+            (mean[0], mean[1], mean[2]),
+            (std[0], std[1], std[2]),
+            fields.number("padding", above=0),
+            cast(Transform, fields.choice("transform", ("plain", "udp"))),
+        )
+        fields.done()
+        return spec
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """One measured figure, for example AP 0.66 on "coco_dev, 250 pictures, ground-truth boxes"."""
+
+    metric: str
+    value: float
+    dataset: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {"metric": self.metric, "value": self.value, "dataset": self.dataset}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Accuracy:
+        """Checks and takes the fields; ValueError names the one that is wrong."""
+        fields = Fields(data, "accuracy")
+        accuracy = cls(fields.text("metric"), fields.number("value"), fields.text("dataset"))
+        fields.done()
+        return accuracy
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Everything that inference must know about a model beside its graph.
+
+    Attributes:
+        name: of the network.
+        input: what its input tensor holds.
+        codec: how its output tensors encode keypoints.
+        keypoints: names, skeleton, flip pairs and OKS sigmas.
+        training_data: what it was trained on, one entry per source.
+        accuracy: measured figures.
+        license: of the weights, as an SPDX identifier or in words.
+    """
+
+    name: str
+    input: InputSpec
+    codec: Codec
+    keypoints: KeypointSet
+    training_data: tuple[str, ...] = field(default=())
+    accuracy: tuple[Accuracy, ...] = field(default=())
+    license: str = "unknown"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The card as JSON values; `from_dict` undoes it."""
+        return {
+            "version": VERSION,
+            "name": self.name,
+            "input": self.input.to_dict(),
+            "codec": {"type": self.codec.type, **self.codec.to_dict()},
+            "keypoints": self.keypoints.to_dict(),
+            "training_data": list(self.training_data),
+            "accuracy": [entry.to_dict() for entry in self.accuracy],
+            "license": self.license,
+        }
+
+    def to_json(self) -> str:
+        """The card as it stands in the metadata."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ModelCard:
+        """Checks every field; ValueError names the one that is wrong, what it is and what was expected."""
+        fields = Fields(data, "")
+        version = fields.number("version", integer=True)
+        if version != VERSION:
+            raise ValueError(
+                f"model card: version is {version:g}, this leanpose reads version {VERSION}; "
+                f"{'upgrade leanpose' if version > VERSION else 'write the card anew'}"
+            )
+        codec = dict(fields.mapping("codec"))
+        kind = Fields(codec, "codec").choice("type", tuple(CODECS))
+        del codec["type"]
+        try:
+            keypoints = KeypointSet.from_dict(fields.mapping("keypoints"))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"model card: field keypoints: {error}") from error
+        card = cls(
+            fields.text("name"),
+            InputSpec.from_dict(fields.mapping("input")),
+            CODECS[kind].from_dict(codec),
+            keypoints,
+            fields.texts("training_data"),
+            tuple(Accuracy.from_dict(entry) for entry in fields.mappings("accuracy")),
+            fields.text("license"),
+        )
+        fields.done()
+        return card
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelCard:
+        """The card that `to_json` wrote; ValueError where it is not one."""
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"model card: not valid JSON: {error}") from None
+        if not isinstance(data, dict):
+            raise ValueError(f"model card: expected a JSON object, got {type(data).__name__}")
+        return cls.from_dict(data)

@@ -1,0 +1,86 @@
+"""SimCC: each axis of each keypoint is a classification over bins (Li et al., ECCV 2022, arXiv:2107.03332)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from ..fields import Fields
+from .base import Codec, FloatArray
+
+ScoreRule = Literal["min", "mean", "max", "product"]
+SCORE_RULES: tuple[ScoreRule, ...] = ("min", "mean", "max", "product")
+
+
+@dataclass(frozen=True)
+class SimCC(Codec):
+    """Logits over the bins of both axes; bin b lies at input pixel b / split_ratio.
+
+    Attributes:
+        split_ratio: bins per input pixel, k in the paper.
+        score_rule: how the scores of the two axes become one.
+        temperature: an axis scores softmax(logits / temperature) at its maximum; None: the maximum itself.
+        x: name of the output (batch, K, width * split_ratio).
+        y: name of the output (batch, K, height * split_ratio).
+    """
+
+    type: ClassVar[str] = "simcc"
+    split_ratio: float = 2.0
+    score_rule: ScoreRule = "min"
+    temperature: float | None = None
+    x: str = "simcc_x"
+    y: str = "simcc_y"
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return self.x, self.y
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "split_ratio": self.split_ratio,
+            "score_rule": self.score_rule,
+            "temperature": self.temperature,
+            "x": self.x,
+            "y": self.y,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> SimCC:
+        fields = Fields(data, "codec")
+        codec = cls(
+            fields.number("split_ratio", above=0),
+            cast(ScoreRule, fields.choice("score_rule", SCORE_RULES)),
+            fields.optional_number("temperature", above=0),
+            fields.text("x"),
+            fields.text("y"),
+        )
+        fields.done()
+        return codec
+
+    def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+        height, width = input_size
+        return {
+            self.x: (num_keypoints, round(width * self.split_ratio)),
+            self.y: (num_keypoints, round(height * self.split_ratio)),
+        }
+
+    def merge_flipped(
+        self, outputs: Sequence[FloatArray], flipped: Sequence[FloatArray], flip_index: NDArray[np.int64]
+    ) -> list[FloatArray]:
+        x, y = outputs
+        mirrored_x, mirrored_y = (axis[:, flip_index] for axis in flipped)
+        # Pixel u goes to width - 1 - u, so bin b to bins - ratio - b: reversed, that lies ratio - 1 bins further on.
+        shift = max(round(self.split_ratio) - 1, 0)
+        kept = x.shape[2] - shift
+        merged = x.copy()
+        merged[:, :, :kept] = (x[:, :, :kept] + mirrored_x[:, :, ::-1][:, :, shift:]) * np.float32(0.5)
+        return [merged, (y + mirrored_y) * np.float32(0.5)]
+
+    def decode(self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64]) -> tuple[FloatArray, FloatArray]:
+        x, y = outputs
+        return _core.decode_simcc(x, y, transforms, self.split_ratio, self.score_rule, self.temperature)

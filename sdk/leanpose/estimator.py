@@ -1,0 +1,151 @@
+"""Estimator: pictures and boxes in, poses out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from .batching import Batcher
+from .boxes import validate_boxes
+from .card import ModelCard
+from .images import ImageLike, load_image
+from .model import Model
+from .packaged import DEFAULT_MODEL
+from .results import Poses
+from .runtime import Providers
+
+
+class Estimator:
+    """Finds the keypoints of persons in pictures.
+
+    Args:
+        model: path of an ONNX file with a model card, or the name of a packaged model; an existing path wins.
+        providers: "cpu", "cuda", "tensorrt", ONNX Runtime's name of a provider, (name, options), or several of these.
+            What is asked for runs, or an error says why not. None takes CUDA where it starts, else the CPU, and logs
+            which to the logger "leanpose".
+        threads: CPU threads of one call; None leaves it to ONNX Runtime.
+        flip_test: also run each person's mirror image and average both: slower and a little more accurate.
+
+    An Estimator can be pickled (the session is opened anew) and several threads may call it at once.
+
+    Raises:
+        FileNotFoundError: there is no such file or packaged model.
+        ImportError: there is no ONNX Runtime; the message says what to install.
+        ValueError: the file is not a sound model, has no card or one that does not fit its graph; an unknown provider.
+        TypeError: an argument is of the wrong type.
+        RuntimeError: a provider is not installed or cannot start.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = DEFAULT_MODEL,
+        *,
+        providers: Providers = None,
+        threads: int | None = None,
+        flip_test: bool = False,
+    ) -> None:
+        self._model = Model(model, providers, threads)
+        self._arguments = {"providers": providers, "threads": threads, "flip_test": flip_test}
+        self.flip_test = flip_test
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card: keypoints, input, codec, training data, accuracy, licence."""
+        return self._model.card
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """ONNX Runtime's names of the providers that run the model, in order of preference."""
+        return self._model.providers
+
+    def __repr__(self) -> str:
+        return f"Estimator({os.fspath(self._model.path)!r}, providers={self.providers}, flip_test={self.flip_test})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (os.fspath(self._model.path), self._arguments)
+
+    # A str is formally a sequence of str; the first overload takes it.
+    @overload
+    def predict(  # type: ignore[overload-overlap]
+        self, image: ImageLike, boxes: npt.ArrayLike | None = None
+    ) -> Poses: ...
+
+    @overload
+    def predict(
+        self, image: Sequence[ImageLike], boxes: Sequence[npt.ArrayLike | None] | None = None
+    ) -> list[Poses]: ...
+
+    def predict(self, image: Any, boxes: Any = None) -> Poses | list[Poses]:
+        """Keypoints of the persons in one picture, or in each picture of a list.
+
+        Args:
+            image: a path, a uint8 array (H, W, 3) BGR, (H, W) grey or (H, W, 4) BGRA, a PIL image, or a list or tuple
+                of these. EXIF orientation of files and PIL images is applied.
+            boxes: (N, 4) x1, y1, x2, y2 in pixels of the picture, optionally with a score as fifth column; for a list
+                of pictures, a list of these. Without boxes the whole picture is one person's box: no person is searched
+                for. An empty list of boxes gives an empty result.
+
+        Returns:
+            `Poses` of the picture, persons in the order of the boxes; for a list, a list of `Poses`. All persons of all
+            pictures share batches.
+
+        Raises:
+            FileNotFoundError: there is no file at a path.
+            TypeError, ValueError: a picture or a box is not sound; the message names it. With many pictures, `stream`
+                delivers what came before the bad one.
+        """
+        if not isinstance(image, list | tuple):
+            return next(self._stream([(image, boxes)], numbered=False))
+        if boxes is not None and not isinstance(boxes, list | tuple):
+            raise TypeError(f"boxes: expected a list with one entry per picture, got {type(boxes).__name__}")
+        if boxes is not None and len(boxes) != len(image):
+            raise ValueError(f"boxes: expected one entry per picture, got {len(boxes)} for {len(image)} pictures")
+        return list(self.stream(image if boxes is None else zip(image, boxes, strict=True)))
+
+    def stream(self, pictures: Iterable[ImageLike | tuple[ImageLike, npt.ArrayLike | None]]) -> Iterator[Poses]:
+        """The `Poses` of each picture, in order, while pictures are taken one by one in bounded memory.
+
+        Each item is a picture or a pair (picture, boxes), as in `predict`. Results arrive when a batch of persons is
+        full. An error is raised after the results of all pictures before the bad one; its message counts them from 0.
+
+        Raises:
+            TypeError, ValueError, FileNotFoundError: as `predict`; TypeError also where `pictures` is one picture.
+        """
+        if isinstance(pictures, str | os.PathLike | np.ndarray) or not isinstance(pictures, Iterable):
+            raise TypeError(f"pictures: expected several pictures, got one {type(pictures).__name__}; call predict")
+        return self._stream(pictures, numbered=True)
+
+    def _stream(
+        self, pictures: Iterable[ImageLike | tuple[ImageLike, npt.ArrayLike | None]], numbered: bool
+    ) -> Iterator[Poses]:
+        batcher = Batcher(self._model, self.flip_test)
+        items = iter(pictures)
+        error: Exception | None = None
+        for index in count():
+            try:
+                item = next(items)
+            except StopIteration:
+                break
+            except Exception as problem:  # what the caller's iterator raises must not cost finished results
+                error = problem
+                break
+            image, boxes = item if isinstance(item, tuple) and len(item) == 2 else (item, None)
+            try:
+                picture = load_image(image)
+                corners, scores = validate_boxes(boxes, picture.shape[1], picture.shape[0])
+            except (TypeError, ValueError, FileNotFoundError) as problem:
+                error = type(problem)(f"picture {index}: {problem}") if numbered else problem
+                break
+            yield from batcher.add(picture, corners, scores)
+        yield from batcher.finish()
+        if error is not None:
+            raise error
+
+
+def _rebuild(path: str, arguments: dict[str, Any]) -> Estimator:
+    return Estimator(path, **arguments)

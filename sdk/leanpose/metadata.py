@@ -1,0 +1,53 @@
+"""Writing model cards into ONNX files; needs the `onnx` package, which inference does not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from .card import METADATA_KEY, ModelCard
+
+
+def read_card_json(path: str | os.PathLike[str]) -> str | None:
+    """The text of a file's card, sound or not; None where it has none. Raises as `write_card`."""
+    properties = {entry.key: entry.value for entry in _load(path).metadata_props}
+    return properties.get(METADATA_KEY)
+
+
+def write_card(path: str | os.PathLike[str], card: ModelCard, out: str | os.PathLike[str] | None = None) -> None:
+    """Put a card into an ONNX file, replacing the one it has; `out` leaves the original as it is.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ImportError: the `onnx` package is missing.
+        ValueError: the file is not an ONNX model.
+    """
+    model = _load(path)
+    kept = [entry for entry in model.metadata_props if entry.key != METADATA_KEY]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    model.metadata_props.add(key=METADATA_KEY, value=card.to_json())
+    target = Path(path if out is None else out)
+    # Written beside and renamed, so that a failure half-way leaves no broken model behind.
+    partial = target.with_name(target.name + ".partial")
+    partial.write_bytes(model.SerializeToString())
+    partial.replace(target)
+
+
+def _load(path: str | os.PathLike[str]) -> Any:
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError
+    except ImportError as error:
+        raise ImportError("writing model cards needs the onnx package: pip install 'leanpose[card]'") from error
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"model: there is no file '{os.fspath(path)}'")
+    try:
+        # Weights in files of their own are left there.
+        model = onnx.load_model(os.fspath(path), load_external_data=False)
+    except DecodeError as error:
+        raise ValueError(f"model: '{os.fspath(path)}' is not an ONNX model: {error}") from error
+    if not model.graph.output:
+        raise ValueError(f"model: '{os.fspath(path)}' is not an ONNX model: it has no graph")
+    return model
