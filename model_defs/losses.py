@@ -35,9 +35,7 @@ class KLDiscretLoss(nn.Module):
         self.register_buffer("joint_weights", torch.tensor(joint_weights, dtype=torch.float32))
         self.joint_weights: Tensor
 
-    def forward(
-        self, logits: tuple[Tensor, Tensor], targets: tuple[Tensor, Tensor], weights: Tensor
-    ) -> Tensor:
+    def forward(self, logits: tuple[Tensor, Tensor], targets: tuple[Tensor, Tensor], weights: Tensor) -> Tensor:
         """Logits and targets (B, K, bins) of x and y; weights (B, K), 0 for joints without a target."""
         loss = torch.zeros_like(weights)
         for axis, target in zip(logits, targets, strict=True):

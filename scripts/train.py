@@ -1,9 +1,10 @@
 """Trains a definition of `model_defs` on packed crops (see cache_crops.py); goes on where it stopped.
 
-    python scripts/train.py amfacpose-r18-256x256 --cache CACHE... --dev FOLDER --out RUN --stages 96x72:400000 128x96:200000
+    python scripts/train.py amfacpose-r18-256x256 --cache CACHE... --dev FOLDER --out RUN --stages 96x72:400000 ...
 
-Each stage is an input size and how many samples to see at it; convolution weights carry over, linear layers whose shape
-depends on the input size are interpolated. RUN receives last.pt (checkpoint), log.jsonl and, per stage, SIZE.pt (averaged weights).
+Each stage is an input size and how many samples to see at it; convolution weights carry over, linear layers that
+depend on the input size are resized or start again. RUN receives last.pt (checkpoint), log.jsonl and, per stage,
+SIZE.pt (averaged weights).
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import _repository  # noqa: F401  (makes model_defs importable)
 import numpy as np
 import torch
-from model_defs.amfacpose import CONFIGS, AMFACPose
-from model_defs.losses import KLDiscretLoss, gaussian_bins, smoothed_bins
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, WeightedRandomSampler
 from tqdm import tqdm
+
+import _repository  # noqa: F401  (makes model_defs importable)
+from model_defs.amfacpose import CONFIGS, AMFACPose
+from model_defs.losses import KLDiscretLoss, gaussian_bins, smoothed_bins
 from training.augment import Augmentation
 from training.cache import Crops
 from training.dataset import Persons, Trust
@@ -52,7 +54,7 @@ class Run:
     def __init__(self, options: argparse.Namespace, device: torch.device) -> None:
         self.options, self.device = options, device
         self.stage = self.seen = self.total = 0
-        self.crops = Crops(options.cache)
+        self.crops = Crops([folder for folder, _ in options.cache])
         self.loss = KLDiscretLoss().to(device)
         self.mean, self.std = torch.tensor(MEAN, device=device), torch.tensor(STD, device=device)
         self.weights: dict[str, Tensor] | None = None
@@ -84,7 +86,9 @@ class Run:
         saved = time.monotonic()
         evaluated = self.seen
         running, rate = math.nan, 0.0
-        bar = tqdm(total=samples, initial=self.seen, desc=f"{input_size[0]}x{input_size[1]}", unit="img", smoothing=0.05)
+        bar = tqdm(
+            total=samples, initial=self.seen, desc=f"{input_size[0]}x{input_size[1]}", unit="img", smoothing=0.05
+        )
         model.train()
         for pictures, points, weights in self._batches(persons, samples):
             rate = _learning_rate(options, self.seen, samples, first=index == 0)
@@ -94,20 +98,27 @@ class Run:
             running = loss if math.isnan(running) else 0.98 * running + 0.02 * loss
             self.seen += len(pictures)
             self.total += len(pictures)
-            _update_average(average, model, min(0.999, (1 + self.total / options.batch) / (10 + self.total / options.batch)))
+            _update_average(
+                average, model, min(0.999, (1 + self.total / options.batch) / (10 + self.total / options.batch))
+            )
             bar.update(len(pictures))
             bar.set_postfix(loss=f"{running:.3f}")
             last = self.seen >= samples
             if benchmark and (last or self.seen - evaluated >= options.evaluate_every):
                 evaluated = self.seen
-                accuracy = benchmark.average_precision(average, self.mean, self.std, config.split_ratio, self.loss.temperature)
+                accuracy = benchmark.average_precision(
+                    average, self.mean, self.std, config.split_ratio, self.loss.temperature
+                )
                 self._log(size=f"{input_size[0]}x{input_size[1]}", loss=running, lr=rate, **accuracy)
             if last or time.monotonic() - saved > 60 * options.save_minutes:
                 saved = time.monotonic()
                 self._save(index, model, average, optimiser)
         bar.close()
         self.weights = average.state_dict()
-        _write(options.out / f"{input_size[0]}x{input_size[1]}.pt", {"config": options.model, "input_size": list(input_size), "ema": self.weights})
+        _write(
+            options.out / f"{input_size[0]}x{input_size[1]}.pt",
+            {"config": options.model, "input_size": list(input_size), "ema": self.weights},
+        )
         self.stage, self.seen = index + 1, 0
 
     def _step(
@@ -128,17 +139,28 @@ class Run:
         return float(loss.detach())
 
     def _batches(self, persons: Persons, samples: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Batches until the stage has seen its samples; trusted labels are drawn more often than teacher-only ones."""
-        labelled = self.crops.labels.keypoints[:, :, 2].astype(bool).any(1) & (self.crops.labels.agreement > 0)
-        draw = np.where(labelled, 1.0, 0.5) * self.crops.draw
+        """Batches until the stage has seen its samples, each cache drawn by its weight."""
+        draw = np.repeat([weight for _, weight in self.options.cache], list(self.crops.counts.values()))
         sampler = WeightedRandomSampler(draw.tolist(), max(samples - self.seen, 0))
         yield from DataLoader(
-            persons, self.options.batch, sampler=sampler, num_workers=self.options.workers, drop_last=True,
-            persistent_workers=False, pin_memory=self.device.type == "cuda",
+            persons,
+            self.options.batch,
+            sampler=sampler,
+            num_workers=self.options.workers,
+            drop_last=True,
+            persistent_workers=False,
+            pin_memory=self.device.type == "cuda",
         )
 
     def _save(self, stage: int, model: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-        state = {"stage": stage, "seen": self.seen, "total": self.total, "model": model.state_dict(), "ema": average.state_dict(), "optimiser": optimiser.state_dict()}
+        state = {
+            "stage": stage,
+            "seen": self.seen,
+            "total": self.total,
+            "model": model.state_dict(),
+            "ema": average.state_dict(),
+            "optimiser": optimiser.state_dict(),
+        }
         _write(self.options.out / "last.pt", state)
 
     def _log(self, **values: Any) -> None:
@@ -157,7 +179,10 @@ def _learning_rate(options: argparse.Namespace, seen: int, samples: int, *, firs
 def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
     """Weight decay on matrices and kernels alone, not on biases, norms or coordinate scales."""
     matrices = [p for p in model.parameters() if p.ndim > 1]
-    return [{"params": matrices, "weight_decay": decay}, {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0}]
+    return [
+        {"params": matrices, "weight_decay": decay},
+        {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
 
 
 @torch.no_grad()
@@ -174,6 +199,11 @@ def _write(path: Path, state: dict[str, Any]) -> None:
     partial.replace(path)
 
 
+def _cache(text: str) -> tuple[Path, float]:
+    folder, _, weight = text.partition(":")
+    return Path(folder), float(weight or 1)
+
+
 def _stage(text: str) -> tuple[tuple[int, int], int]:
     size, _, samples = text.partition(":")
     height, _, width = size.partition("x")
@@ -183,7 +213,14 @@ def _stage(text: str) -> tuple[tuple[int, int], int]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", choices=CONFIGS)
-    parser.add_argument("--cache", type=Path, nargs="+", required=True, help="folders written by cache_crops.py")
+    parser.add_argument(
+        "--cache",
+        type=_cache,
+        nargs="+",
+        required=True,
+        metavar="DIR[:WEIGHT]",
+        help="folders written by cache_crops.py, and how often their persons are drawn (1)",
+    )
     parser.add_argument("--dev", type=Path, help="COCO-format folder for AP with ground-truth boxes")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--stages", type=_stage, nargs="+", required=True, metavar="HxW:SAMPLES")

@@ -20,9 +20,9 @@ class Augmentation:
     rotation: float = 30.0  # degrees, uniform in both directions
     scale: tuple[float, float] = (0.7, 1.3)
     shift: float = 0.08  # of the box side: detectors' boxes are not exact
-    half_body: float = 0.25  # probability, for persons with enough labelled joints
-    occlusion: float = 0.4
-    colour: float = 0.6
+    half_body: float = 0.15  # probability, for persons with enough labelled joints
+    occlusion: float = 0.15
+    colour: float = 0.4
 
 
 NONE = Augmentation(0.0, 0.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0)

@@ -123,6 +123,7 @@ class Crops:
 
     def __init__(self, folders: list[Path]) -> None:
         self._files: list[Path] = []
+        self.counts = dict.fromkeys(folders, 0)  # persons per folder, in the order of indices
         spans, parts = [], []
         for path in _chunks(folders):
             with np.load(path) as stored:
@@ -131,12 +132,11 @@ class Crops:
                 spans.append(np.stack((np.full_like(ends, len(self._files)), starts, ends), 1))
                 parts.append([stored[k] for k in ("boxes", "keypoints", "teacher", "agreement")])
             self._files.append(path.with_suffix(".bin"))
+            self.counts[path.parent] += len(ends)
         if not parts:
             raise FileNotFoundError(f"no packed crops in {', '.join(map(str, folders))}; make them with cache_crops.py")
         self._spans = np.concatenate(spans)
         self.labels = Labels(*(np.concatenate(p) for p in zip(*parts, strict=True)))
-        folder = {f: sum(len(p[0]) for p, x in zip(parts, self._files, strict=True) if x.parent == f) for f in folders}
-        self.draw = np.concatenate([np.full(n, min(1.0, (6000 / max(n, 1)) ** 0.5)) for n in folder.values()])
         self._maps: dict[int, NDArray[np.uint8]] = {}
 
     def __len__(self) -> int:

@@ -58,9 +58,7 @@ class Benchmark:
             results += self._results(points, scores, start)
         return self._evaluate(results)
 
-    def _results(
-        self, points: NDArray[np.float64], scores: NDArray[np.float32], start: int
-    ) -> list[dict[str, object]]:
+    def _results(self, points: NDArray[np.float64], scores: NDArray[np.float32], start: int) -> list[dict[str, object]]:
         out: list[dict[str, object]] = []
         for i, (xy, score) in enumerate(zip(points, scores, strict=True)):
             matrix = self.matrices[start + i]
