@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from model_defs.folding import Norm, unfold
+from model_defs.registry import build
+
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Averaged weights of a training checkpoint, or a plain state_dict; tensors alone are unpickled."""
-    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    averaged: dict[str, Tensor] = state.get("ema", state)  # type: ignore[assignment]
+    """Averaged weights of a training checkpoint, or a plain state_dict, or the weights of an exported .onnx file.
+
+    Of a .pt file tensors alone are unpickled. An exported file has no batch norms: they come back as identities, see
+    `restore_statistics`.
+    """
+    if path.suffix == ".onnx":
+        return _read_onnx(path)
+    state = _load(path)
+    averaged: dict[str, Tensor] = state.get("ema", state)
     return averaged
+
+
+def read_input_size(path: Path) -> tuple[int, int] | None:
+    """The (height, width) that weights were trained or exported at; None where the file does not say."""
+    if path.suffix == ".onnx":
+        import onnx
+
+        _, _, height, width = _lengths(onnx.load(path).graph.input[0])
+        return height, width
+    size = _load(path).get("input_size")
+    return None if size is None else (int(size[0]), int(size[1]))
 
 
 def fit_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
@@ -34,3 +55,50 @@ def fit_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
         else:
             fitted[name] = own[name]
     model.load_state_dict(fitted)
+
+
+@torch.no_grad()
+def restore_statistics(model: nn.Module, images: Tensor) -> None:
+    """Gives every batch norm the statistics of its input for `images` and undoes them in its weight and bias.
+
+    In evaluation mode the outputs stay as they are; in training mode, where identities would lose the scale of what
+    they normalise, they come close to that. For weights from an exported file.
+    """
+
+    def restore(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(norm, Norm)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        variance, mean = torch.var_mean(inputs[0].transpose(0, 1).flatten(1), 1, correction=0)
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        norm.bias.add_((mean - norm.running_mean) * scale)
+        norm.weight.copy_(scale * (variance + norm.eps).sqrt())
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+
+    hooks = [module.register_forward_pre_hook(restore) for module in model.modules() if isinstance(module, Norm)]
+    mode = model.training
+    model.eval()(images)
+    model.train(mode)
+    for hook in hooks:
+        hook.remove()
+
+
+def _load(path: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def _read_onnx(path: Path) -> dict[str, Tensor]:
+    import onnx
+
+    graph = onnx.load(path).graph
+    weights = {entry.name: torch.from_numpy(onnx.numpy_helper.to_array(entry).copy()) for entry in graph.initializer}
+    _, _, height, width = _lengths(graph.input[0])
+    _, keypoints, bins = _lengths(graph.output[0])
+    model = build(graph.name, input_size=(height, width), num_keypoints=keypoints, split_ratio=bins // width)
+    return unfold(weights, model, (height, width))
+
+
+def _lengths(value: Any) -> list[int]:
+    return [dim.dim_value for dim in value.type.tensor_type.shape.dim]
