@@ -143,7 +143,7 @@ class ModelCard:
         del codec["type"]
         try:
             keypoints = KeypointSet.from_dict(fields.mapping("keypoints"))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"model card: field keypoints: {error}") from error
         card = cls(
             fields.text("name"),

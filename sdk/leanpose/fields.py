@@ -97,5 +97,5 @@ class Fields:
 
 def _is_number(value: Any, integer: bool) -> bool:
     kinds = int if integer else (int, float)
-    # Beyond 1e9 no field means anything, and products of sizes would overflow.
-    return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value) and abs(value) <= 1e9
+    # Beyond 1e9 no field means anything, and products of sizes would overflow; NaN compares false.
+    return isinstance(value, kinds) and not isinstance(value, bool) and -1e9 <= value <= 1e9
