@@ -60,6 +60,8 @@ class SimCC(Codec):
             fields.text("y"),
         )
         fields.done()
+        if codec.x == codec.y:
+            raise ValueError(f"model card: fields codec.x and codec.y: expected two outputs, got {codec.x!r} for both")
         return codec
 
     def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
