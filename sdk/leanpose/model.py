@@ -89,6 +89,8 @@ class Model:
             )
         self._input: str = tensor.name
         batch = tensor.shape[0]
+        if batch == 0:
+            raise ValueError(f"expected a dynamic or positive batch size, the graph's {tensor.name} has {tensor.shape}")
         self._fixed_batch: int | None = batch if isinstance(batch, int) else None
         outputs = {output.name: output for output in self._session.get_outputs()}
         shapes = card.codec.expected_shapes(len(card.keypoints), card.input.size)
