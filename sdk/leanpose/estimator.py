@@ -98,6 +98,7 @@ class Estimator:
             FileNotFoundError: there is no file at a path.
             TypeError, ValueError: a picture or a box is not sound; the message names it. With many pictures, `stream`
                 delivers what came before the bad one.
+            RuntimeError: the model itself fails.
         """
         if not isinstance(image, list | tuple):
             return next(self._stream([(image, boxes)], numbered=False))

@@ -64,7 +64,10 @@ class Model:
 
     def _run(self, batch: FloatArray) -> list[FloatArray]:
         names = list(self.card.codec.outputs)
-        outputs = self._session.run(names, {self._input: batch})
+        try:
+            outputs = self._session.run(names, {self._input: batch})
+        except Exception as error:  # ONNX Runtime's own classes, of no common base
+            raise RuntimeError(f"model: '{self.path}' fails on a batch of shape {batch.shape}: {error}") from error
         shapes = self.card.codec.expected_shapes(len(self.card.keypoints), self.card.input.size)
         for name, output in zip(names, outputs, strict=True):
             if output.shape != (len(batch), *shapes[name]):
