@@ -95,7 +95,7 @@ class Estimator:
             pictures share batches.
 
         Raises:
-            FileNotFoundError: there is no file at a path.
+            FileNotFoundError: there is no file at a path; another OSError where it cannot be read.
             TypeError, ValueError: a picture or a box is not sound; the message names it. With many pictures, `stream`
                 delivers what came before the bad one.
             RuntimeError: the model itself fails.
@@ -115,7 +115,7 @@ class Estimator:
         full. An error is raised after the results of all pictures before the bad one; its message counts them from 0.
 
         Raises:
-            TypeError, ValueError, FileNotFoundError: as `predict`; TypeError also where `pictures` is one picture.
+            TypeError, ValueError, OSError, RuntimeError: as `predict`; TypeError also where `pictures` is one picture.
         """
         if isinstance(pictures, str | os.PathLike | np.ndarray) or not isinstance(pictures, Iterable):
             raise TypeError(f"pictures: expected several pictures, got one {type(pictures).__name__}; call predict")
@@ -139,13 +139,21 @@ class Estimator:
             try:
                 picture = load_image(image)
                 corners, scores = validate_boxes(boxes, picture.shape[1], picture.shape[0])
-            except (TypeError, ValueError, FileNotFoundError) as problem:
-                error = type(problem)(f"picture {index}: {problem}") if numbered else problem
+            except Exception as problem:
+                error = _numbered(problem, index) if numbered else problem
                 break
             yield from batcher.add(picture, corners, scores)
         yield from batcher.finish()
         if error is not None:
             raise error
+
+
+def _numbered(error: Exception, index: int) -> Exception:
+    # A subclass may need other arguments than a message, as UnicodeEncodeError does.
+    for kind in (FileNotFoundError, OSError, TypeError, ValueError):
+        if isinstance(error, kind):
+            return kind(f"picture {index}: {error}")
+    return error
 
 
 def _rebuild(path: str, arguments: dict[str, Any]) -> Estimator:
