@@ -49,9 +49,12 @@ class Estimator:
         threads: int | None = None,
         flip_test: bool = False,
     ) -> None:
+        given: object = flip_test
+        if not isinstance(given, bool):
+            raise TypeError(f"flip_test: expected True or False, got {flip_test!r}")
         self._model = Model(model, providers, threads)
         self._arguments = {"providers": providers, "threads": threads, "flip_test": flip_test}
-        self.flip_test = flip_test
+        self._flip_test = flip_test
 
     @property
     def card(self) -> ModelCard:
@@ -62,6 +65,11 @@ class Estimator:
     def providers(self) -> tuple[str, ...]:
         """ONNX Runtime's names of the providers that run the model, in order of preference."""
         return self._model.providers
+
+    @property
+    def flip_test(self) -> bool:
+        """Whether mirror images are averaged in."""
+        return self._flip_test
 
     def __repr__(self) -> str:
         return f"Estimator({os.fspath(self._model.path)!r}, providers={self.providers}, flip_test={self.flip_test})"
