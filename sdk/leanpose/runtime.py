@@ -30,6 +30,7 @@ _HOW = {
 }
 # Tried in this order when the caller does not choose. TensorRT builds an engine for minutes: only who asks gets it.
 _PREFERRED = ("CUDAExecutionProvider", "CPUExecutionProvider")
+_MOST_THREADS = 1024  # starting more than the system allows ends the process
 # ONNX Runtime's errors about the file; all others are about starting the provider.
 _MODEL_ERRORS = ("InvalidProtobuf", "InvalidGraph", "InvalidArgument", "NoModel", "NoSuchFile", "NotImplemented")
 
@@ -63,7 +64,8 @@ def open_session(path: Path, providers: Providers = None, threads: int | None = 
 
     Raises:
         ImportError: there is no ONNX Runtime.
-        ValueError: the file is not a sound ONNX model, a provider is unknown, or `threads` is not positive.
+        ValueError: the file is not a sound ONNX model, a provider is unknown or named twice, or `threads` is not in
+            1..1024.
         TypeError: `providers` or `threads` is of another type.
         RuntimeError: a provider is not in this ONNX Runtime or cannot start; the message says how to get it.
     """
@@ -74,8 +76,8 @@ def open_session(path: Path, providers: Providers = None, threads: int | None = 
         given: object = threads
         if not isinstance(given, int) or isinstance(given, bool):
             raise TypeError(f"threads: expected an integer or None, got {threads!r}")
-        if threads < 1:
-            raise ValueError(f"threads: expected at least 1, got {threads}")
+        if not 1 <= threads <= _MOST_THREADS:
+            raise ValueError(f"threads: expected 1 to {_MOST_THREADS}, got {threads}")
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
     if providers is not None:
@@ -135,6 +137,8 @@ def _parse(ort: Any, providers: Any) -> list[tuple[str, dict[str, Any]]]:
                 f"providers: {full} is not in the installed ONNX Runtime, which offers {', '.join(available)}; "
                 f"to get it: {_how(full)}"
             )
+        if full in (name for name, _ in parsed):
+            raise ValueError(f"providers: {full} is named twice")
         parsed.append((full, dict(options)))
     return parsed
 
