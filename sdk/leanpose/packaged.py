@@ -26,10 +26,11 @@ def find_model(model: str | os.PathLike[str]) -> Path:
         raise TypeError(f"model: expected a path or the name of a packaged model, got {type(model).__name__}")
     path = Path(os.fsdecode(model))
     if path.is_file():
-        return path.resolve()
+        return path.absolute()  # a link stays one: weights in files of their own lie beside it
     if path.is_dir():
         raise ValueError(f"model: '{path}' is a folder; expected an ONNX file")
     packaged = _FOLDER / path.name
     if path.name == str(path) and packaged.is_file():
         return packaged
-    raise FileNotFoundError(f"model: there is no file '{path}'; packaged models: {', '.join(packaged_models())}")
+    names = ", ".join(packaged_models()) or "none"
+    raise FileNotFoundError(f"model: there is no file '{path}'; packaged models: {names}")
