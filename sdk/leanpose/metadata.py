@@ -21,13 +21,15 @@ def write_card(path: str | os.PathLike[str], card: ModelCard, out: str | os.Path
     Raises:
         FileNotFoundError: there is no such file.
         ImportError: the `onnx` package is missing.
-        ValueError: the file is not an ONNX model.
+        ValueError: the file is not an ONNX model, or a field of the card is wrong.
     """
+    text = card.to_json()
+    ModelCard.from_json(text)  # a card built field by field is checked here
     model = _load(path)
     kept = [entry for entry in model.metadata_props if entry.key != METADATA_KEY]
     del model.metadata_props[:]
     model.metadata_props.extend(kept)
-    model.metadata_props.add(key=METADATA_KEY, value=card.to_json())
+    model.metadata_props.add(key=METADATA_KEY, value=text)
     target = Path(path if out is None else out)
     # Written beside and renamed, so that a failure half-way leaves no broken model behind.
     partial = target.with_name(target.name + ".partial")
