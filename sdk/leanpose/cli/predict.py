@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
     )
     inputs = _expand(options.images)
     names = _output_names(inputs)
+    _keep_sources(options, names)
     options.output.mkdir(parents=True, exist_ok=True)
     failed: list[Path] = []
 
@@ -104,6 +105,16 @@ def _output_names(inputs: Sequence[Path]) -> dict[Path, str]:
         taken.add(name)
         names[path] = name
     return names
+
+
+def _keep_sources(options: argparse.Namespace, names: dict[Path, str]) -> None:
+    """ValueError where results would replace a picture or the file of boxes that they are made from."""
+    sources = {path.resolve() for path in (*names, *([Path(options.boxes)] if options.boxes else []))}
+    for name in names.values():
+        for suffix in (".jpg", ".json") if options.json else (".jpg",):
+            target = options.output / f"{name}{suffix}"
+            if target.resolve() in sources:
+                raise ValueError(f"-o {options.output}: '{target}' is an input and would be overwritten")
 
 
 def _write(options: argparse.Namespace, name: str, picture: npt.NDArray[np.uint8], poses: Poses) -> None:
