@@ -131,13 +131,12 @@ def _box_source(text: str | None) -> Callable[[Path], npt.ArrayLike | None]:
     """A function from a picture's path to its boxes."""
     if text is None:
         return lambda path: None
-    numbers = text.split(",")
-    if len(numbers) == 4 and not Path(text).exists():
+    if not Path(text).exists():
         try:
-            box = [float(number) for number in numbers]
+            x1, y1, x2, y2 = map(float, text.split(","))
         except ValueError:
             raise ValueError(f"--boxes {text}: expected four numbers x1,y1,x2,y2 or a JSON file") from None
-        return lambda path: [box]
+        return lambda path: [[x1, y1, x2, y2]]
     try:
         data = json.loads(Path(text).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
