@@ -77,14 +77,15 @@ class CoordConv2d(nn.Module):
 
     def coordinates(self, height: int, width: int) -> Tensor:
         """The (2, height, width) coordinate channels, x before y."""
-        like = {"device": self.scale.device, "dtype": self.scale.dtype}
-        x = torch.linspace(-1, 1, width, **like).expand(height, width)
-        y = torch.linspace(-1, 1, height, **like)[:, None].expand(height, width)
+        device, dtype = self.scale.device, self.scale.dtype
+        x = torch.linspace(-1, 1, width, device=device, dtype=dtype).expand(height, width)
+        y = torch.linspace(-1, 1, height, device=device, dtype=dtype)[:, None].expand(height, width)
         return torch.stack((x, y)) * self.scale[:, None, None] + self.shift[:, None, None]
 
     def forward(self, x: Tensor) -> Tensor:
         grid = self.coordinates(x.shape[2], x.shape[3]).to(x.dtype)
-        return self.conv(torch.cat((x, grid.expand(x.shape[0], -1, -1, -1)), 1))
+        convolved: Tensor = self.conv(torch.cat((x, grid.expand(x.shape[0], -1, -1, -1)), 1))
+        return convolved
 
 
 def separable(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
@@ -104,8 +105,9 @@ class SqueezeExcitation(nn.Module):
         self.expand = nn.Conv2d(channels // reduction, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = x.mean((2, 3), keepdim=True)
-        return x * self.expand(self.reduce(pooled).relu()).sigmoid()
+        pooled = functional.adaptive_avg_pool2d(x, 1)
+        gated: Tensor = x * self.expand(self.reduce(pooled).relu()).sigmoid()
+        return gated
 
 
 class SpatialChannelRefinement(nn.Module):
@@ -121,7 +123,8 @@ class SpatialChannelRefinement(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         pooled = x.mean((2, 3))[:, None]
         channel = self.channel_norm(self.channel(pooled)).sigmoid().transpose(1, 2)[..., None]
-        return x * self.spatial_norm(self.spatial(x)).sigmoid() * channel
+        refined: Tensor = x * self.spatial_norm(self.spatial(x)).sigmoid() * channel
+        return refined
 
 
 class BasicBlock(nn.Module):
@@ -144,7 +147,8 @@ class BasicBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.act(self.norm1(self.conv1(x)))
         y = self.scrm(self.norm2(self.conv2(y)))
-        return self.act(y + self.shortcut(x))
+        activated: Tensor = self.act(y + self.shortcut(x))
+        return activated
 
 
 class DualGateContext(nn.Module):
@@ -162,7 +166,8 @@ class DualGateContext(nn.Module):
         self.gate = mask()
 
     def forward(self, pooled: Tensor) -> Tensor:
-        return self.context(pooled) * self.gate(pooled)
+        masks: Tensor = self.context(pooled) * self.gate(pooled)
+        return masks
 
 
 class AdaptiveFeaturePyramid(nn.Module):
@@ -185,15 +190,16 @@ class AdaptiveFeaturePyramid(nn.Module):
         for i, (stage, lateral) in enumerate(zip(stages, self.lateral, strict=True)):
             if self.resize_first:
                 level = lateral(_resize(stage, size))
-                pooled = lateral(stage.mean((2, 3), keepdim=True)) if self.dgcb else None
+                pooled = lateral(functional.adaptive_avg_pool2d(stage, 1)) if self.dgcb else None
             else:
                 full = lateral(stage)
                 level = _resize(full, size)
-                pooled = full.mean((2, 3), keepdim=True) if self.dgcb else None
+                pooled = functional.adaptive_avg_pool2d(full, 1) if self.dgcb else None
             if self.dgcb and pooled is not None:
                 level = level * (level * self.dgcb[i](pooled))  # equation 8: F times A = F * masks
             levels.append(level)
-        return self.fuse(torch.cat(levels, 1))
+        fused: Tensor = self.fuse(torch.cat(levels, 1))
+        return fused
 
 
 def _resize(x: Tensor, size: torch.Size) -> Tensor:
@@ -235,9 +241,9 @@ class AMFACPose(nn.Module):
         height, width = config.input_size
         for _ in range(4):  # four halvings, each rounding up as a padded 3x3 convolution does
             height, width = -(-height // 2), -(-width // 2)
-        flat = EMBEDDING * height * width
-        self.head_x = _mlp(flat, config.input_size[1] * config.split_ratio)
-        self.head_y = _mlp(flat, config.input_size[0] * config.split_ratio)
+        self.flat = EMBEDDING * height * width
+        self.head_x = _mlp(self.flat, config.input_size[1] * config.split_ratio)
+        self.head_y = _mlp(self.flat, config.input_size[0] * config.split_ratio)
         self.apply(_initialise)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -247,8 +253,12 @@ class AMFACPose(nn.Module):
             x = stage(x)
             levels.append(x)
         fused = self.afpn(levels) if self.afpn is not None else x
-        joints = self.embed(fused).reshape(-1, self.config.num_keypoints, self.head_x[0].in_features)  # equation 17
-        return self.head_x(joints), self.head_y(joints)  # equation 19
+        joints = self.embed(fused).reshape(-1, self.flat)  # equation 17, one row per joint
+        (height, width), keypoints = self.config.input_size, self.config.num_keypoints
+        return (  # equation 19
+            self.head_x(joints).reshape(-1, keypoints, width * self.config.split_ratio),
+            self.head_y(joints).reshape(-1, keypoints, height * self.config.split_ratio),
+        )
 
 
 def _mlp(in_features: int, bins: int) -> nn.Sequential:

@@ -1,0 +1,169 @@
+"""Exports a definition of `model_defs` as ONNX and checks it against its PyTorch original.
+
+    python scripts/export.py amfacpose-r18-256x256 -o pose.onnx --checkpoint RUN/256x256.pt
+
+Input `image` (batch, 3, H, W), outputs `simcc_x` (batch, K, W * k) and `simcc_y` (batch, K, H * k), all float32 with
+any batch size; opset 17. Without a checkpoint the weights are random, drawn from --seed. The file carries a model
+card, to which `leanpose card` adds the training data, accuracy and licence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import nn
+
+import _repository  # noqa: F401  (makes model_defs importable)
+from leanpose import COCO17, InputSpec, KeypointSet, ModelCard, SimCC
+from leanpose.card import METADATA_KEY
+from model_defs.amfacpose import AMFACPose, AMFACPoseConfig
+from model_defs.folding import Size, fold
+from model_defs.losses import KLDiscretLoss
+from model_defs.registry import CONFIGS, build
+from training.cache import PADDING
+from training.weights import read_input_size, read_weights
+
+OPSET = 17  # the last one that TensorRT 8.6 reads
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet's, red, green, blue
+TOLERANCE = 1e-4  # of the output's standard deviation
+
+
+def main() -> None:
+    options = _options()
+    trained_size = read_input_size(options.checkpoint) if options.checkpoint else None
+    changes = {"input_size": options.input_size or trained_size, "num_keypoints": options.keypoints}
+    torch.manual_seed(options.seed)
+    model = build(options.model, **{key: value for key, value in changes.items() if value}).eval()
+    if options.checkpoint:
+        model.load_state_dict(read_weights(options.checkpoint))
+    graph = export(model, options.model)
+    difference = compare(graph, model)
+    options.output.write_bytes(graph.SerializeToString())
+    print(f"{options.output}: {len(graph.graph.node)} operators, differs from PyTorch by {difference:.1e} of the std")
+
+
+def export(model: AMFACPose, name: str) -> onnx.ModelProto:
+    """The folded graph of `model`, with opset 17, IR version 8 and a batch of any size; `name` becomes the graph's."""
+    config = model.config
+    height, width = config.input_size
+    shapes = {
+        "image": (3, height, width),
+        "simcc_x": (config.num_keypoints, width * config.split_ratio),
+        "simcc_y": (config.num_keypoints, height * config.split_ratio),
+    }
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        # torch.export's graphs need a conversion down to opset 17; this exporter writes it as it is
+        warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export", DeprecationWarning)
+        warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
+        torch.onnx.export(
+            fold(model, (height, width)),
+            (torch.zeros(2, *shapes["image"]),),
+            file,  # type: ignore[arg-type]
+            input_names=["image"],
+            output_names=["simcc_x", "simcc_y"],
+            dynamic_axes={key: {0: "batch"} for key in shapes},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    graph = onnx.load_from_string(file.getvalue())
+    _tidy(graph, name, shapes)
+    graph.metadata_props.add(key=METADATA_KEY, value=model_card(name, config).to_json())
+    onnx.checker.check_model(graph, full_check=True)
+    return graph
+
+
+def model_card(name: str, config: AMFACPoseConfig) -> ModelCard:
+    """How to feed and read the network. Keypoints other than COCO's get numbers for names and COCO's mean sigma."""
+    count = config.num_keypoints
+    keypoints = COCO17
+    if count != len(COCO17):
+        sigma = sum(COCO17.sigmas) / len(COCO17)
+        keypoints = KeypointSet(tuple(f"keypoint_{i}" for i in range(count)), (), (), (sigma,) * count)
+    spec = InputSpec(config.input_size, "rgb", MEAN, STD, PADDING, "plain")
+    return ModelCard(name, spec, SimCC(config.split_ratio, "min", KLDiscretLoss().temperature), keypoints)
+
+
+def compare(graph: onnx.ModelProto, model: nn.Module) -> float:
+    """Largest difference between ONNX Runtime and `model` on random pictures, in standard deviations of the output.
+
+    Raises RuntimeError where it is beyond TOLERANCE.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    generator = np.random.default_rng(0)
+    worst = 0.0
+    for batch in (1, 3):
+        image = generator.standard_normal((batch, *session.get_inputs()[0].shape[1:]), dtype=np.float32)
+        with torch.no_grad():
+            expected = [output.numpy() for output in model(torch.from_numpy(image))]
+        for want, got in zip(expected, session.run(None, {"image": image}), strict=True):
+            if got.shape != want.shape or not np.abs(got - want).max() <= TOLERANCE * want.std():
+                raise RuntimeError(f"the graph differs from PyTorch: {got.shape}, {np.abs(got - want).max():.2e}")
+            worst = max(worst, float(np.abs(got - want).max() / want.std()))
+    return worst
+
+
+def _tidy(model: onnx.ModelProto, name: str, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Leaves operators alone: constants become initialisers, equal ones share one; nothing of this machine stays."""
+    graph = model.graph
+    model.ir_version = 8
+    graph.name = name
+    graph.doc_string = model.doc_string = ""
+    weights = {entry.name: entry for entry in graph.initializer}
+    shared: dict[bytes, str] = {}
+    renamed: dict[str, str] = {}
+    nodes = []
+    for node in graph.node:
+        node.doc_string = ""
+        if node.op_type == "Constant":
+            value = node.attribute[0].t
+            key = value.SerializeToString()
+            if key not in shared:
+                shared[key] = value.name = f"constant_{len(shared)}"
+                graph.initializer.append(value)
+            renamed[node.output[0]] = shared[key]
+        elif node.op_type == "Identity" and node.input[0] in weights:  # the exporter merges weights that are equal
+            graph.initializer.append(weights[node.input[0]])
+            graph.initializer[-1].name = node.output[0]
+        else:
+            node.input[:] = [renamed.get(entry, entry) for entry in node.input]
+            nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    used = {entry for node in graph.node for entry in node.input}
+    kept = [entry for entry in graph.initializer if entry.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    del graph.value_info[:]
+    for value in (*graph.input, *graph.output):
+        dims: list[str | int | None] = ["batch", *shapes[value.name]]
+        value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, onnx.TensorProto.FLOAT, dims))
+
+
+def _size(text: str) -> Size:
+    height, _, width = text.partition("x")
+    return int(height), int(width)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", choices=CONFIGS)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file to write")
+    parser.add_argument("--checkpoint", type=Path, help="trained weights: SIZE.pt of a training, or an exported .onnx")
+    parser.add_argument("--input-size", type=_size, metavar="HxW", help="else the checkpoint's, else the definition's")
+    parser.add_argument("--keypoints", type=int, metavar="K", help="number of keypoints, else the definition's")
+    parser.add_argument("--seed", type=int, default=0, help="of random weights")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
