@@ -81,7 +81,7 @@ def test_cached_labels_lie_on_their_joints(cache: Path) -> None:
     assert len(crops) == 3
     assert crops.counts == {cache: 3}
     for index in range(3):
-        image, factor = crops.image(index, longest=256)
+        image, factor = crops.image(index)
         assert factor == 1.0
         assert_dots(image, crops.labels.keypoints[index, :, :2])
 

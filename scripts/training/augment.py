@@ -69,11 +69,8 @@ def is_flipped(matrix: NDArray[np.float64]) -> bool:
 
 
 def warp(image: NDArray[np.uint8], matrix: NDArray[np.float64], input_size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Bilinear sampling without smoothing, as at inference."""
     height, width = input_size
-    # Bilinear sampling reads four pixels: blur first where the input is much coarser than the crop.
-    zoom = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    if zoom > 1.8:
-        image = cv2.blur(image, (round(zoom), round(zoom)))
     return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
 

@@ -142,8 +142,8 @@ class Crops:
     def __len__(self) -> int:
         return len(self._spans)
 
-    def image(self, index: int, longest: int) -> tuple[NDArray[np.uint8], float]:
-        """The crop as BGR, halved while it stays at least `longest` pixels long, and the scale that was applied."""
+    def image(self, index: int, longest: int = SIDE) -> tuple[NDArray[np.uint8], float]:
+        """The crop as BGR, halved where it stays at least `longest` pixels long, and the scale that was applied."""
         file, start, end = (int(v) for v in self._spans[index])
         if file not in self._maps:
             self._maps[file] = np.memmap(self._files[file], np.uint8, "r")

@@ -47,7 +47,9 @@ class Persons(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         rng = np.random.default_rng(int(torch.randint(2**62, (1,))))
-        image, factor = self.crops.image(index, max(self.input_size))
+        # Half of the time the smoothing of a halved crop stands for photographs that are softer than they are large.
+        soft = rng.random() < 0.5
+        image, factor = self.crops.image(index, max(self.input_size)) if soft else self.crops.image(index)
         points, weights = targets(self.crops.labels, index, self.trust)
         # Halving maps pixel edges to pixel edges; centres lie at integers.
         points = (points + 0.5) * factor - 0.5
