@@ -1,0 +1,108 @@
+"""Tiny ONNX models whose answers are known: their three keypoints are the brightest red, green and blue pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper
+
+from leanpose import InputSpec, KeypointSet, ModelCard, SimCC
+from leanpose.metadata import write_card
+
+SIZE = (32, 24)  # input height and width
+COLORS = ("red", "green", "blue")
+DOTS = KeypointSet(COLORS, ((0, 1), (1, 2)), (), (0.1, 0.1, 0.1))
+
+
+def dot_card(
+    *,
+    size: tuple[int, int] = SIZE,
+    split_ratio: float = 1.0,
+    color: Any = "rgb",
+    padding: float = 1.0,
+    transform: Any = "plain",
+    keypoints: KeypointSet = DOTS,
+    temperature: float | None = None,
+) -> ModelCard:
+    spec = InputSpec(size, color, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), padding, transform)
+    return ModelCard("dots", spec, SimCC(split_ratio, "min", temperature), keypoints)
+
+
+def dot_graph(
+    size: tuple[int, int] = SIZE,
+    split_ratio: int = 1,
+    batch: int | str | None = "batch",
+    *,
+    dtype: int = TensorProto.FLOAT,
+    output_dtype: int = TensorProto.FLOAT,
+    hide_shapes: bool = False,
+    channels: int = 3,
+    inputs: Sequence[str] = ("image",),
+) -> onnx.ModelProto:
+    """simcc_x is the largest value of each channel in a column, simcc_y in a row, interpolated to bins.
+
+    With `hide_shapes` the graph declares its outputs' shapes dynamic, so that only a run tells them.
+    """
+    height, width = size
+    nodes = []
+    for name, axis in (("x", 2), ("y", 3)):
+        nodes += [
+            helper.make_node("ReduceMax", [inputs[0]], [f"max_{name}"], axes=[axis], keepdims=0),
+            helper.make_node(
+                "Resize",
+                [f"max_{name}", "", "scales"],
+                [f"bins_{name}"],
+                mode="linear",
+                coordinate_transformation_mode="asymmetric",  # bin b lies at input pixel b / split_ratio
+            ),
+            helper.make_node("Cast", [f"bins_{name}"], [f"simcc_{name}"], to=output_dtype),
+        ]
+    bins = ("bins_x", "bins_y") if hide_shapes else (width * split_ratio, height * split_ratio)
+    graph = helper.make_graph(
+        nodes,
+        "dots",
+        [helper.make_tensor_value_info(name, dtype, [batch, channels, height, width]) for name in inputs],
+        [
+            helper.make_tensor_value_info(
+                f"simcc_{axis}", output_dtype, ["n", "k", count] if hide_shapes else [batch, channels, count]
+            )
+            for axis, count in zip("xy", bins, strict=True)
+        ],
+        [helper.make_tensor("scales", TensorProto.FLOAT, [3], [1.0, 1.0, float(split_ratio)])],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+def save_model(path: Path, graph: onnx.ModelProto, card: ModelCard | str | None) -> Path:
+    """Write a graph with a card, with text in its place, or without."""
+    if isinstance(card, str):
+        graph.metadata_props.add(key="leanpose", value=card)
+    path.write_bytes(graph.SerializeToString())
+    if isinstance(card, ModelCard):
+        write_card(path, card)
+    return path
+
+
+def dot_model(folder: Path, name: str = "dots.onnx", batch: int | str | None = "batch", **card: Any) -> Path:
+    """A sound model file; further arguments are those of `dot_card`."""
+    written = dot_card(**card)
+    assert isinstance(written.codec, SimCC)
+    graph = dot_graph(written.input.size, int(written.codec.split_ratio), batch)
+    return save_model(folder / name, graph, written)
+
+
+def dots_picture(
+    height: int, width: int, centers: npt.ArrayLike, peak: float = 250, radius: float = 4
+) -> npt.NDArray[np.uint8]:
+    """A BGR picture with a red, a green and a blue cone of light, brightest at `centers` (3, 2)."""
+    rows, columns = np.mgrid[:height, :width]
+    picture = np.zeros((height, width, 3), np.uint8)
+    for channel, (x, y) in zip((2, 1, 0), np.asarray(centers), strict=True):
+        distance = np.hypot(columns - x, rows - y)
+        picture[..., channel] = np.clip(peak * (1 - distance / radius), 0, 255)
+    return picture
