@@ -131,7 +131,7 @@ def _box_source(text: str | None) -> Callable[[Path], npt.ArrayLike | None]:
     """A function from a picture's path to its boxes."""
     if text is None:
         return lambda path: None
-    if not Path(text).exists():
+    if not Path(text).is_file():
         try:
             x1, y1, x2, y2 = map(float, text.split(","))
         except ValueError:
