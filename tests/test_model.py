@@ -84,7 +84,7 @@ def test_contradictions_that_only_a_run_shows(tmp_path: Path) -> None:
         estimator.predict(np.zeros((9, 9, 3), np.uint8))
 
 
-def test_a_graph_that_fails_on_a_batch_names_model_and_batch(tmp_path: Path) -> None:
+def test_a_graph_that_fails_on_a_batch_names_model_and_batch(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     graph = dot_graph()
     for node in graph.graph.node:
         node.input[0] = "single" if node.input[0] == "image" else node.input[0]
@@ -94,6 +94,7 @@ def test_a_graph_that_fails_on_a_batch_names_model_and_batch(tmp_path: Path) -> 
     assert len(model.run(np.zeros((1, 3, *SIZE), np.float32))) == 2
     with pytest.raises(RuntimeError, match=r"model: '.*model\.onnx' fails on a batch of shape \(2, 3, 32, 24\)"):
         model.run(np.zeros((2, 3, *SIZE), np.float32))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_sound_file_opens_by_any_kind_of_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ def open_session(path: Path, providers: Providers = None, threads: int | None = 
     """
     ort = import_onnxruntime()
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # its errors are raised; on lower levels it prints them as well
     if threads is not None:
         given: object = threads
         if not isinstance(given, int) or isinstance(given, bool):
