@@ -73,6 +73,37 @@ def test_file_round_trip_replaces_the_card_and_keeps_other_metadata(tmp_path: Pa
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.onnx", "other.onnx"]
 
 
+def test_writing_through_a_link_keeps_the_link_and_the_permissions(tmp_path: Path) -> None:
+    path, link = dot_model(tmp_path), tmp_path / "link.onnx"
+    link.symlink_to(path)
+    path.chmod(0o640)
+    write_card(link, replace(dot_card(), license="MIT"))
+    assert link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert ModelCard.from_json(read_card_json(path) or "").license == "MIT"
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = dot_model(tmp_path)
+    before = path.read_bytes()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ValueError, match=r"folder' is a folder; expected the file to write"):
+        write_card(path, dot_card(), tmp_path / "folder")
+    with pytest.raises(FileNotFoundError):
+        write_card(path, dot_card(), tmp_path / "none" / "model.onnx")
+
+    def full(self: Path, data: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(data[:100])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_card(path, replace(dot_card(), license="MIT"))
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["dots.onnx", "folder"]
+
+
 @pytest.mark.parametrize(
     ("card", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def write_card(path: str | os.PathLike[str], card: ModelCard, out: str | os.Path
     Raises:
         FileNotFoundError: there is no such file.
         ImportError: the `onnx` package is missing.
-        ValueError: the file is not an ONNX model, or a field of the card is wrong.
+        ValueError: the file is not an ONNX model, `out` is a folder, or a field of the card is wrong.
     """
     text = card.to_json()
     ModelCard.from_json(text)  # a card built field by field is checked here
@@ -30,11 +31,17 @@ def write_card(path: str | os.PathLike[str], card: ModelCard, out: str | os.Path
     del model.metadata_props[:]
     model.metadata_props.extend(kept)
     model.metadata_props.add(key=METADATA_KEY, value=text)
-    target = Path(path if out is None else out)
+    target = Path(path if out is None else out).resolve()  # a link keeps leading to the model
+    if target.is_dir():
+        raise ValueError(f"model: '{target}' is a folder; expected the file to write")
     # Written beside and renamed, so that a failure half-way leaves no broken model behind.
     partial = target.with_name(target.name + ".partial")
-    partial.write_bytes(model.SerializeToString())
-    partial.replace(target)
+    try:
+        partial.write_bytes(model.SerializeToString())
+        shutil.copymode(path, partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _load(path: str | os.PathLike[str]) -> Any:
