@@ -315,6 +315,12 @@ def test_card_prints_what_a_file_has_and_leaves_it(shop: Shop) -> None:
     assert shop.model.read_bytes() == before
 
 
+def test_card_copies_where_only_an_output_is_given(shop: Shop) -> None:
+    code, _, err = shop.run("card", shop.model, "-o", "copy.onnx")
+    assert (code, err) == (0, "")
+    assert Estimator(shop.folder / "copy.onnx", threads=1).card == dot_card()
+
+
 def test_card_changes_only_what_is_set(shop: Shop) -> None:
     before = shop.model.read_bytes()
     settings = ["license=CC BY 4.0", "codec.temperature=2.5", 'accuracy=[{"metric":"AP","value":0.5,"dataset":"x"}]']

@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     for assignment in options.set:
         _assign(data, assignment)
     card = ModelCard.from_dict(data)
-    if options.set or stored is None:
+    if options.set or options.output or stored is None:
         write_card(options.file, card, options.output)
     print(json.dumps(card.to_dict(), indent=2, ensure_ascii=False))
     return 0
