@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import inspect
 import multiprocessing
 import pickle
@@ -468,17 +469,28 @@ def test_flip_test_is_a_bool(flip_test: Any, folder: Path) -> None:
 # One estimator in many places
 
 
+class Special(Estimator):
+    """Module-level, so that it can be pickled."""
+
+
+def test_pickles_keep_a_subclass(folder: Path) -> None:
+    special = Special(dot_model(folder, "special.onnx"), threads=1)
+    for twin in (pickle.loads(pickle.dumps(special)), copy.copy(special), copy.deepcopy(special)):  # noqa: S301
+        assert type(twin) is Special
+        assert repr(twin) == repr(special)
+
+
 def test_pickling(folder: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
     model = dot_model(folder, "pickled.onnx", padding=1.25)
     monkeypatch.chdir(folder)
     estimator = Estimator("pickled.onnx", providers=("cpu", {}), threads=1, flip_test=True)
     data = pickle.dumps(estimator)
     monkeypatch.chdir("/")
-    copy = pickle.loads(data)  # noqa: S301
-    assert repr(copy) == repr(estimator)
-    assert str(model) in repr(copy)
-    assert (copy.card, copy.providers, copy.flip_test) == (estimator.card, ("CPUExecutionProvider",), True)
-    assert copy.predict(picture) == estimator.predict(picture)
+    twin = pickle.loads(data)  # noqa: S301
+    assert repr(twin) == repr(estimator)
+    assert str(model) in repr(twin)
+    assert (twin.card, twin.providers, twin.flip_test) == (estimator.card, ("CPUExecutionProvider",), True)
+    assert twin.predict(picture) == estimator.predict(picture)
     with pytest.raises(AttributeError):
         estimator.flip_test = False  # type: ignore[misc]
 

@@ -74,8 +74,11 @@ class Estimator:
     def __repr__(self) -> str:
         return f"Estimator({os.fspath(self._model.path)!r}, providers={self.providers}, flip_test={self.flip_test})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (os.fspath(self._model.path), self._arguments)
+    def __getstate__(self) -> dict[str, Any]:
+        return {"model": os.fspath(self._model.path), **self._arguments}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Estimator.__init__(self, **state)
 
     # A str is formally a sequence of str; the first overload takes it.
     @overload
@@ -162,7 +165,3 @@ def _numbered(error: Exception, index: int) -> Exception:
         if isinstance(error, kind):
             return kind(f"picture {index}: {error}")
     return error
-
-
-def _rebuild(path: str, arguments: dict[str, Any]) -> Estimator:
-    return Estimator(path, **arguments)
