@@ -114,18 +114,17 @@ class Session:
     broken: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
 
-    def __init__(self, path: str, options: Any, providers: list[tuple[str, dict[str, Any]]]) -> None:
+    def __init__(
+        self, path: str, options: Any, providers: list[tuple[str, dict[str, Any]]], enable_fallback: bool = True
+    ) -> None:
         names = [name for name, _ in providers]
         if failing := [name for name in names if name in self.broken]:
             raise Exception(f"{failing[0]}: no driver")
         self._providers = [name for name in names if name not in self.dropped]
-        self.fallback = True
+        self.fallback = enable_fallback
 
     def get_providers(self) -> list[str]:
         return [*self._providers, "CPUExecutionProvider"]
-
-    def disable_fallback(self) -> None:
-        self.fallback = False
 
 
 @pytest.fixture
@@ -158,6 +157,25 @@ def test_cuda_that_does_not_start(
     for asked in ("cuda", ["cuda", "cpu"], [("cuda", {"device_id": 0})]):
         with pytest.raises(RuntimeError, match=r"CUDAExecutionProvider .*NVIDIA driver"):
             open_session(model, asked)  # type: ignore[arg-type]
+
+
+def test_onnxruntime_does_not_fall_back_and_print(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ort = import_onnxruntime()
+    create = ort.InferenceSession._create_inference_session
+
+    def without_driver(self: Any, providers: Any, *arguments: Any) -> None:
+        if "CPUExecutionProvider" not in providers:
+            self._fallback_providers = ["CPUExecutionProvider"]
+            raise RuntimeError("CUDA failure 100: no device")
+        create(self, providers, *arguments)
+
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr(ort.InferenceSession, "_create_inference_session", without_driver)
+    with pytest.raises(RuntimeError, match=r"CUDAExecutionProvider cannot start: CUDA failure 100.*NVIDIA driver"):
+        open_session(model, "cuda")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_no_provider_at_all(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,8 @@ def open_session(path: Path, providers: Providers = None, threads: int | None = 
 def _open(ort: Any, path: Path, options: Any, providers: list[tuple[str, dict[str, Any]]]) -> Any:
     names = [name for name, _ in providers]
     try:
-        session = ort.InferenceSession(os.fspath(path), options, providers=providers)
+        # With its fallback, ONNX Runtime would print an error and silently move to the CPU, also during a run.
+        session = ort.InferenceSession(os.fspath(path), options, providers=providers, enable_fallback=False)
     except Exception as error:
         # The classes live in a private module of ONNX Runtime, so their names must do.
         if type(error).__name__ in _MODEL_ERRORS or names == ["CPUExecutionProvider"]:
@@ -111,8 +112,6 @@ def _open(ort: Any, path: Path, options: Any, providers: list[tuple[str, dict[st
             raise RuntimeError(
                 f"providers: {name} was asked for but does not start, only {', '.join(running)}; it needs: {_how(name)}"
             )
-    # Without this, an error during a run would silently move the session to the CPU.
-    session.disable_fallback()
     return session
 
 
