@@ -126,14 +126,17 @@ def test_broken_box_files(content: str, message: str, shop: Shop) -> None:
 
 
 def test_pictures_that_the_box_file_lacks_or_has_wrong(shop: Shop) -> None:
-    for name in ("b", "c", "d"):
+    for name in ("b", "c", "d", "e"):
         save_picture(shop.folder / f"{name}.png")
-    (shop.folder / "boxes.json").write_text('{"a.png": [[0, 0, NaN, 9]], "b.png": [[5, 5, 6, 6]], "d.png": {"x": 1}}')
-    code, err = shop.predict("a.png", "b.png", "c.png", "d.png", "--boxes", "boxes.json")
+    (shop.folder / "boxes.json").write_text(
+        '{"a.png": [[0, 0, NaN, 9]], "b.png": [[5, 5, 6, 6]], "d.png": {"x": 1}, "e.png": null}'
+    )
+    code, err = shop.predict(*(f"{name}.png" for name in "abcde"), "--boxes", "boxes.json")
     assert code == 1
     assert shop.written() == ["b.jpg"]
     assert "a.png: boxes: row 0 is [0, 0, nan, 9]" in err
     assert "c.png: boxes.json has no boxes for 'c.png'" in err
+    assert "e.png: boxes.json has no boxes for 'e.png'" in err
     assert "d.png: boxes: expected boxes as x1, y1, x2, y2" in err
 
 
@@ -371,6 +374,15 @@ def test_card_of_what_is_no_model(name: str, shop: Shop) -> None:
     code, out, err = shop.run("card", name, "--set", "name=x")
     assert (code, out) == (1, "")
     assert err.startswith("leanpose card: model: ")
+
+
+def test_card_without_the_onnx_package(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    code, out, err = shop.run("card", shop.model)
+    assert (code, out) == (1, "")
+    assert "pip install 'leanpose[card]'" in err
+    assert shop.predict(shop.picture) == (0, "")
+    assert shop.run("info", shop.model)[0] == 0
 
 
 # the command itself

@@ -148,8 +148,8 @@ def _box_source(text: str | None) -> Callable[[Path], npt.ArrayLike | None]:
 
     def find(path: Path) -> npt.ArrayLike:
         for key in (str(path), path.name):
-            if key in data:
-                boxes: npt.ArrayLike = data[key]
+            boxes: npt.ArrayLike | None = data.get(key)
+            if boxes is not None:  # null would stand for the whole picture
                 return boxes
         raise ValueError(f"{text} has no boxes for '{path.name}'")
 
