@@ -132,8 +132,8 @@ def with_field(path: str, value: Any) -> dict[str, Any]:
     return data
 
 
-NOT_TEXT = [None, 1, True, "", ["a"], {}]
-NOT_NUMBERS = [None, "1", True, [], {}, math.nan, math.inf, -math.inf, 1e10, 10**400, -(10**400)]
+NOT_TEXT: list[Any] = [None, 1, True, "", ["a"], {}]
+NOT_NUMBERS: list[Any] = [None, "1", True, [], {}, math.nan, math.inf, -math.inf, 1e10, 10**400, -(10**400)]
 WRONG: dict[str, list[Any]] = {
     "version": [*NOT_NUMBERS, 1.0],
     "name": NOT_TEXT,

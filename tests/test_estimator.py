@@ -394,7 +394,7 @@ def test_everything_before_a_bad_picture_is_delivered(before: int, estimator: Es
         (bad_boxes, ValueError, rf"^picture {before}: boxes: row 0"),
         (broken, Broken, r"^the caller's own$"),
     ):
-        delivered = []
+        delivered: list[Poses] = []
         with pytest.raises(kind, match=message):
             delivered.extend(estimator.stream(source()))
         assert len(delivered) == before

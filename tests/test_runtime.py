@@ -156,7 +156,7 @@ def test_cuda_that_does_not_start(
     assert choice.getMessage() == "running dots.onnx on CPUExecutionProvider"
     for asked in ("cuda", ["cuda", "cpu"], [("cuda", {"device_id": 0})]):
         with pytest.raises(RuntimeError, match=r"CUDAExecutionProvider .*NVIDIA driver"):
-            open_session(model, asked)  # type: ignore[arg-type]
+            open_session(model, asked)
 
 
 def test_onnxruntime_does_not_fall_back_and_print(
