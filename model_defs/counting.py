@@ -28,7 +28,7 @@ def count(model: nn.Module, input_size: tuple[int, int]) -> Cost:
         nonlocal macs
         transposed = isinstance(module, nn.ConvTranspose2d)
         positions = inputs[0] if transposed else output
-        macs += math.prod(positions.shape[2:]) * module.weight.numel()  # type: ignore[union-attr]
+        macs += math.prod(positions.shape[2:]) * module.weight.numel()  # type: ignore[operator]
 
     def linear(module: nn.Linear, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal macs

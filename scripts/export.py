@@ -28,10 +28,10 @@ from model_defs.folding import Size, fold
 from model_defs.losses import KLDiscretLoss
 from model_defs.registry import CONFIGS, build
 from training.cache import PADDING
+from training.dataset import MEAN, STD
 from training.weights import read_input_size, read_weights
 
 OPSET = 17  # the last one that TensorRT 8.6 reads
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet's, red, green, blue
 TOLERANCE = 1e-4  # of the output's standard deviation
 
 

@@ -14,8 +14,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +25,14 @@ from torch.utils.data import DataLoader, WeightedRandomSampler
 from tqdm import tqdm
 
 import _repository  # noqa: F401  (makes model_defs importable)
-from model_defs.amfacpose import CONFIGS, AMFACPose
+from model_defs.amfacpose import AMFACPose
 from model_defs.losses import KLDiscretLoss, gaussian_bins, smoothed_bins
+from model_defs.registry import CONFIGS, build
 from training.augment import Augmentation
 from training.cache import Crops
-from training.dataset import Persons, Trust
+from training.dataset import MEAN, STD, Persons, Trust
 from training.evaluation import Benchmark
-from training.weights import fit_weights, read_weights
-
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+from training.weights import fit_weights, read_weights, restore_statistics
 
 
 def main() -> None:
@@ -68,21 +66,12 @@ class Run:
             self.weights = read_weights(options.init)
 
     def train_stage(self, index: int, input_size: tuple[int, int], samples: int) -> None:
+        """Trains until the stage has seen its samples, then writes its averaged weights."""
         options = self.options
-        config = replace(CONFIGS[options.model], input_size=input_size)
-        model = AMFACPose(config, resize_first=True)
-        if self.weights is not None:
-            fit_weights(model, self.weights)
-        model = model.to(self.device, memory_format=torch.channels_last)
-        average = copy.deepcopy(model).eval().requires_grad_(False)
-        optimiser = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.lr, betas=(0.9, 0.99))
-        if self.state:
-            model.load_state_dict(self.state["model"])
-            optimiser.load_state_dict(self.state["optimiser"])
-        self.state = {}
+        persons = Persons(self.crops, input_size, Augmentation(), Trust())
+        model, average, optimiser = self._prepare(input_size, persons)
         compiled = torch.compile(model) if options.compile else model
         benchmark = Benchmark(options.dev, input_size) if options.dev else None
-        persons = Persons(self.crops, input_size, Augmentation(), Trust())
         saved = time.monotonic()
         evaluated = self.seen
         running, rate = math.nan, 0.0
@@ -107,7 +96,7 @@ class Run:
             if benchmark and (last or self.seen - evaluated >= options.evaluate_every):
                 evaluated = self.seen
                 accuracy = benchmark.average_precision(
-                    average, self.mean, self.std, config.split_ratio, self.loss.temperature
+                    average, self.mean, self.std, model.config.split_ratio, self.loss.temperature
                 )
                 self._log(size=f"{input_size[0]}x{input_size[1]}", loss=running, lr=rate, **accuracy)
             if last or time.monotonic() - saved > 60 * options.save_minutes:
@@ -121,8 +110,35 @@ class Run:
         )
         self.stage, self.seen = index + 1, 0
 
+    def _prepare(
+        self, input_size: tuple[int, int], persons: Persons
+    ) -> tuple[AMFACPose, AMFACPose, torch.optim.Optimizer]:
+        """The model, its running average and the optimiser, as the checkpoint or the stage before left them."""
+        options = self.options
+        model = build(options.model, input_size=input_size)
+        if model.afpn is not None:
+            model.afpn.resize_first = True  # equal, and much less work
+        if self.weights is not None:
+            fit_weights(model, self.weights)
+        if not self.state and self.total == 0 and options.init and options.init.suffix == ".onnx":
+            pictures = torch.stack([persons[i][0] for i in range(min(len(persons), options.batch))])
+            restore_statistics(model, ((pictures - self.mean.cpu()) / self.std.cpu()).permute(0, 3, 1, 2))
+        model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        average = copy.deepcopy(model).eval().requires_grad_(False)
+        optimiser = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.lr, betas=(0.9, 0.99))
+        if self.state:
+            model.load_state_dict(self.state["model"])
+            optimiser.load_state_dict(self.state["optimiser"])
+            self.state = {}
+        return model, average, optimiser
+
     def _step(
-        self, model: nn.Module, optimiser: torch.optim.Optimizer, pictures: Tensor, points: Tensor, weights: Tensor
+        self,
+        model: Callable[..., Any],
+        optimiser: torch.optim.Optimizer,
+        pictures: Tensor,
+        points: Tensor,
+        weights: Tensor,
     ) -> float:
         batch = ((pictures.to(self.device) - self.mean) / self.std).permute(0, 3, 1, 2)
         points, weights = points.to(self.device), weights.to(self.device)
@@ -134,7 +150,7 @@ class Run:
         loss = self.loss(logits, bins, weights)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"] + optimiser.param_groups[1]["params"], 5.0)
         optimiser.step()
         return float(loss.detach())
 

@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 torch = pytest.importorskip("torch", reason="the definitions need PyTorch: pip install 'leanpose[export]'")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from model_defs.activations import Mish
 from model_defs.amfacpose import (

@@ -18,12 +18,6 @@ pytest.importorskip("pycocotools", reason="training needs pycocotools: pip insta
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 
 
-@pytest.fixture(autouse=True)
-def _scripts_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    monkeypatch.syspath_prepend(str(SCRIPTS.parent))
-
-
 def joint_colours() -> NDArray[np.uint8]:
     """Seventeen colours that stay apart under JPEG coding."""
     hues = np.arange(17) * 10
@@ -114,9 +108,8 @@ def test_augmented_joints_follow_the_picture(cache: Path, input_size: tuple[int,
 
 
 def test_without_augmentation_the_crop_is_that_of_inference() -> None:
-    from training.augment import NONE, sample_transform
-
     from leanpose import crop_transforms
+    from training.augment import NONE, sample_transform
 
     box = np.array([13.0, 40.0, 97.5, 333.0], np.float32)
     for size in ((256, 192), (96, 72), (256, 256)):
@@ -136,10 +129,10 @@ def test_teacher_fills_in_and_noisy_labels_weigh_less() -> None:
     np.testing.assert_allclose(weights, [0.6, 0.6, 0.3, 0.0], atol=1e-6)
 
 
-def run_trainer(cache: Path, data: Path, out: Path, samples: int) -> subprocess.CompletedProcess[str]:
+def run_trainer(cache: Path, data: Path, out: Path, samples: int, *more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(SCRIPTS / "train.py"), "amfacpose-r18-256x256", "--cache", str(cache)]
     command += ["--dev", str(data), "--out", str(out), "--stages", f"48x32:{samples}", "--batch", "2", "--no-compile"]
-    command += ["--no-bf16", "--workers", "0", "--warmup", "2", "--save-minutes", "0", "--evaluate-every", "4"]
+    command += ["--no-bf16", "--workers", "0", "--warmup", "2", "--save-minutes", "0", "--evaluate-every", "4", *more]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -157,6 +150,24 @@ def test_training_goes_on_where_it_stopped(cache: Path, tmp_path: Path) -> None:
     final = torch.load(out / "48x32.pt", weights_only=True)
     assert final["input_size"] == [48, 32]
     assert all(torch.isfinite(v).all() for v in final["ema"].values())
+
+
+def test_training_starts_from_an_exported_model(cache: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="exporting needs onnx: pip install 'leanpose[export]'")
+    exported = tmp_path / "start.onnx"
+    command = [sys.executable, str(SCRIPTS / "export.py"), "amfacpose-r18-256x256", "--input-size", "48x32"]
+    subprocess.run([*command, "-o", str(exported)], check=True, capture_output=True)
+    # At a learning rate of nearly zero, the result is the start.
+    result = run_trainer(
+        cache, tmp_path / "data", tmp_path / "run", 2, "--init", str(exported), "--lr", "1e-12", "--weight-decay", "0"
+    )
+    assert result.returncode == 0, result.stderr
+    from training.weights import read_weights
+
+    start, end = read_weights(exported), read_weights(tmp_path / "run" / "48x32.pt")
+    torch.testing.assert_close(end["stages.0.0.conv1.0.weight"], start["stages.0.0.conv1.0.weight"])
+    torch.testing.assert_close(end["head_x.0.weight"], start["head_x.0.weight"])
+    assert (end["stem.1.running_var"] != 1).all()  # batch norms have statistics again
 
 
 def test_weights_fit_another_input_size() -> None:
@@ -177,9 +188,10 @@ def test_weights_fit_another_input_size() -> None:
 
 
 def test_bootstrapped_ap_of_all_pictures_is_that_of_pycocotools(tmp_path: Path) -> None:
-    import evaluate
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
+
+    import evaluate
 
     folder = make_folder(tmp_path / "data", pictures=12)
     truth = COCO(str(folder / "annotations.json"))

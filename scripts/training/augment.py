@@ -71,7 +71,8 @@ def is_flipped(matrix: NDArray[np.float64]) -> bool:
 def warp(image: NDArray[np.uint8], matrix: NDArray[np.float64], input_size: tuple[int, int]) -> NDArray[np.uint8]:
     """Bilinear sampling without smoothing, as at inference."""
     height, width = input_size
-    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    warped = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return warped.astype(np.uint8, copy=False)
 
 
 def recolour(rng: Generator, how: Augmentation, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -80,7 +81,7 @@ def recolour(rng: Generator, how: Augmentation, image: NDArray[np.uint8]) -> NDA
         gain = rng.uniform(0.7, 1.3) * rng.uniform(0.88, 1.12, 3)
         image = np.clip(image * gain.astype(np.float32) + np.float32(rng.uniform(-25, 25)), 0, 255).astype(np.uint8)
         if rng.random() < 0.1:
-            image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+            image = np.repeat(image.mean(2, keepdims=True), 3, 2).astype(np.uint8)
     if rng.random() < how.occlusion:
         height, width = image.shape[:2]
         image = image.copy()

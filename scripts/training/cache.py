@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from leanpose import load_image
+
 SIDE = 320
 PADDING = 1.25
 ROOM = 1.25  # crop side over padded box side: leaves what rotation and scaling bring into view
@@ -79,7 +81,7 @@ def build(folder: Path, out: Path, jobs: int) -> int:
 
 def _cut(picture: tuple[Path, list[dict[str, Any]]]) -> list[tuple[Any, ...]]:
     path, annotations = picture
-    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    image = load_image(path)
     return [_cut_person(image, annotation) for annotation in annotations]
 
 
@@ -94,7 +96,7 @@ def _cut_person(image: NDArray[np.uint8], annotation: dict[str, Any]) -> tuple[A
     if scale < 1:
         size = (max(round(crop.shape[1] * scale), 2), max(round(crop.shape[0] * scale), 2))
         sx, sy = size[0] / crop.shape[1], size[1] / crop.shape[0]
-        crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+        crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     else:
         sx = sy = 1.0
 
@@ -152,7 +154,9 @@ class Crops:
         side = max(y1 - y0, (x1 - x0) / 0.75) * PADDING
         half = side >= 2 * longest
         image = cv2.imdecode(data, cv2.IMREAD_REDUCED_COLOR_2 if half else cv2.IMREAD_COLOR)
-        return image, 0.5 if half else 1.0
+        if image is None:
+            raise ValueError(f"{self._files[file]}: person {index} is damaged; pack the crops again")
+        return image.astype(np.uint8, copy=False), 0.5 if half else 1.0
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_maps": {}}

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from .augment import Augmentation, is_flipped, recolour, sample_transform, warp
 from .cache import Crops, Labels
 
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet's, red, green, blue
 FLIP_INDEX = np.array([0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15])
 
 

@@ -6,14 +6,16 @@ import contextlib
 import io
 import json
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import nn
+
+from leanpose import load_image
 
 from .augment import NONE, sample_transform, warp
 
@@ -27,14 +29,14 @@ class Benchmark:
             self.truth = COCO(str(annotations))
         rng = np.random.default_rng(0)
         self.persons, matrices, pictures = [], [], []
-        by_picture: dict[int, list[dict[str, object]]] = {}
+        by_picture: dict[int, list[dict[str, Any]]] = {}
         for annotation in json.loads(annotations.read_text())["annotations"]:
             if annotation["num_keypoints"] > 0:
                 by_picture.setdefault(annotation["image_id"], []).append(annotation)
         for info in self.truth.loadImgs(sorted(by_picture)):
-            image = cv2.imread(str(folder / "images" / info["file_name"]))
+            image = load_image(folder / "images" / info["file_name"])
             for annotation in by_picture[info["id"]]:
-                x, y, w, h = annotation["bbox"]  # type: ignore[misc]
+                x, y, w, h = annotation["bbox"]
                 box = np.array([x, y, x + w, y + h], np.float32)
                 matrix = sample_transform(rng, NONE, box, np.zeros((17, 3), np.float32), input_size)
                 matrices.append(matrix)
