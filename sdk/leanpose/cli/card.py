@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..card import ModelCard
+from ..graph import Graph
 from ..keypoints import COCO17
 from ..metadata import read_card_json, write_card
+from ..runtime import open_session
 
 # The commonest contract of SimCC models; the card still has to fit the graph when the file is opened.
 _START: dict[str, Any] = {
@@ -55,13 +57,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the card and print it."""
     stored = read_card_json(options.file)
-    data = json.loads(json.dumps(_START)) if stored is None else ModelCard.from_json(stored).to_dict()
     if stored is None:
-        data["name"] = options.file.stem
+        data = {**json.loads(json.dumps(_START)), "name": options.file.stem}
         print("the file has no card: starting from an RTMPose-style SimCC model of COCO-17 keypoints", file=sys.stderr)
+    else:
+        # Not checked yet: --set may be there to mend it.
+        data = json.loads(stored)
+        if not isinstance(data, dict):
+            raise ValueError(f"model card: expected a JSON object, got {type(data).__name__}")
     for assignment in options.set:
         _assign(data, assignment)
     card = ModelCard.from_dict(data)
+    try:
+        Graph.of(open_session(options.file, "cpu")).check(card)
+    except ImportError:
+        print("no ONNX Runtime is installed: the card is not checked against the graph", file=sys.stderr)
     if options.set or options.output or stored is None:
         write_card(options.file, card, options.output)
     print(json.dumps(card.to_dict(), indent=2, ensure_ascii=False))

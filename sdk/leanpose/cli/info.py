@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 
-from ..model import Model
+from ..card import METADATA_KEY, ModelCard
+from ..graph import Graph, Tensor
+from ..packaged import find_model
+from ..runtime import open_session
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,27 +18,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what the model says of itself."""
-    model = Model(options.model, providers="cpu")
-    inputs = {tensor.name: list(tensor.shape) for tensor in model.session.get_inputs()}
-    outputs = {tensor.name: list(tensor.shape) for tensor in model.session.get_outputs()}
-    size = model.path.stat().st_size
+    """Print what the model says of itself; without a card, its tensors at least."""
+    path = find_model(options.model)
+    session = open_session(path, "cpu")
+    graph, size = Graph.of(session), path.stat().st_size
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    card, problem = None, "none; write one with: leanpose card FILE --set ..."
+    if text is not None:
+        try:
+            card = ModelCard.from_json(text)
+            graph.check(card)
+        except ValueError as error:
+            card, problem = None, str(error)
     if options.json:
-        described = {"path": str(model.path), "bytes": size, "inputs": inputs, "outputs": outputs}
-        print(json.dumps({**described, "card": model.card.to_dict()}, indent=2, ensure_ascii=False))
-        return 0
-    card = model.card
+        described = {
+            "path": str(path),
+            "bytes": size,
+            "inputs": _shapes(graph.inputs),
+            "outputs": _shapes(graph.outputs),
+            "card": card.to_dict() if card else None,
+        }
+        print(json.dumps(described | ({} if card else {"problem": problem}), indent=2, ensure_ascii=False))
+    else:
+        rows = [
+            ("file", f"{path} ({size / 1e6:.1f} MB)"),
+            ("inputs", "; ".join(map(str, graph.inputs))),
+            ("outputs", "; ".join(map(str, graph.outputs))),
+            *(_describe(card) if card else [("card", problem)]),
+        ]
+        for name, value in rows:
+            print(f"{name:<11} {value}")
+    return 1 if text is not None and card is None else 0
+
+
+def _describe(card: ModelCard) -> list[tuple[str, str]]:
     height, width = card.input.size
-    rows = [
-        ("file", f"{model.path} ({size / 1e6:.1f} MB)"),
+    spec = f"{height} x {width} (height x width), {card.input.color}, padding {card.input.padding:g}"
+    return [
         ("name", card.name),
-        ("inputs", _shapes(inputs)),
-        ("outputs", _shapes(outputs)),
-        (
-            "input",
-            f"{height} x {width} (height x width), {card.input.color}, padding {card.input.padding:g}, "
-            f"{card.input.transform} transform",
-        ),
+        ("input", f"{spec}, {card.input.transform} transform"),
         ("mean, std", f"{_numbers(card.input.mean)}; {_numbers(card.input.std)}"),
         ("codec", ", ".join([card.codec.type, *(f"{k} {v}" for k, v in card.codec.to_dict().items())])),
         ("keypoints", f"{len(card.keypoints)}: {', '.join(card.keypoints.names)}"),
@@ -43,13 +64,10 @@ def run(options: argparse.Namespace) -> int:
         *(("trained on", source) for source in card.training_data),
         ("licence", card.license),
     ]
-    for name, value in rows:
-        print(f"{name:<11} {value}")
-    return 0
 
 
-def _shapes(tensors: dict[str, list[int | str | None]]) -> str:
-    return "; ".join(f"{name} [{', '.join(map(str, shape))}]" for name, shape in tensors.items())
+def _shapes(tensors: tuple[Tensor, ...]) -> dict[str, list[int | str | None]]:
+    return {tensor.name: list(tensor.shape) for tensor in tensors}
 
 
 def _numbers(values: tuple[float, ...]) -> str:

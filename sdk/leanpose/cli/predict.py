@@ -46,17 +46,17 @@ def run(options: argparse.Namespace) -> int:
     estimator = Estimator(
         options.model, providers=options.provider, threads=options.threads, flip_test=options.flip_test
     )
-    inputs = _expand(options.images)
-    names = _output_names(inputs)
-    _keep_sources(options, names)
-    options.output.mkdir(parents=True, exist_ok=True)
     failed: list[Path] = []
 
     def fail(path: Path, error: Exception) -> None:
         failed.append(path)
         print(f"leanpose predict: {path}: {error}", file=sys.stderr)
 
-    waiting: deque[tuple[Path, npt.NDArray[np.uint8]]] = deque()
+    inputs = _expand(options.images, fail)
+    names = _output_names(inputs)
+    _keep_sources(options, names)
+    options.output.mkdir(parents=True, exist_ok=True)
+    waiting: deque[Path] = deque()
 
     def sound() -> Iterator[tuple[npt.NDArray[np.uint8], npt.ArrayLike | None]]:
         for path in _progress(inputs):
@@ -66,21 +66,21 @@ def run(options: argparse.Namespace) -> int:
             except (TypeError, ValueError, OSError) as error:
                 fail(path, error)
             else:
-                waiting.append((path, picture))
+                waiting.append(path)
                 yield picture, boxes
 
     for poses in estimator.stream(sound()):
-        path, picture = waiting.popleft()
+        path = waiting.popleft()
         try:
-            _write(options, names[path], picture, poses)
+            _write(options, names[path], path, poses)
         except (OSError, ValueError) as error:
             fail(path, error)
     if failed:
-        print(f"leanpose predict: {len(failed)} of {len(inputs)} inputs failed", file=sys.stderr)
+        print(f"leanpose predict: failed: {len(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _expand(paths: Sequence[Path]) -> list[Path]:
+def _expand(paths: Sequence[Path], fail: Callable[[Path, Exception], None]) -> list[Path]:
     """Pictures in the order given, without repetition; a folder stands for the pictures in it."""
     found: dict[Path, None] = {}
     for path in paths:
@@ -89,7 +89,7 @@ def _expand(paths: Sequence[Path]) -> list[Path]:
             continue
         pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES)
         if not pictures:
-            raise ValueError(f"'{path}' holds no picture ({', '.join(_SUFFIXES)})")
+            fail(path, ValueError(f"the folder holds no picture ({', '.join(_SUFFIXES)})"))
         found.update(dict.fromkeys(pictures))
     return list(found)
 
@@ -117,11 +117,12 @@ def _keep_sources(options: argparse.Namespace, names: dict[Path, str]) -> None:
                 raise ValueError(f"-o {options.output}: '{target}' is an input and would be overwritten")
 
 
-def _write(options: argparse.Namespace, name: str, picture: npt.NDArray[np.uint8], poses: Poses) -> None:
+def _write(options: argparse.Namespace, name: str, source: Path, poses: Poses) -> None:
     if options.json:
         text = json.dumps(poses.to_dict(), ensure_ascii=False)
         (options.output / f"{name}.json").write_text(text, encoding="utf-8")
-    encoded, data = cv2.imencode(".jpg", poses.draw(picture, threshold=options.threshold))
+    # Read again: keeping the pictures of a whole batch would cost gigabytes where they are large.
+    encoded, data = cv2.imencode(".jpg", poses.draw(source, threshold=options.threshold))
     if not encoded:
         raise ValueError("OpenCV cannot encode the drawn picture as JPEG")
     (options.output / f"{name}.jpg").write_bytes(data.tobytes())

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
-Shape = Sequence[int | str | None]
 
 
 class Codec(ABC):
@@ -30,7 +29,7 @@ class Codec(ABC):
     @classmethod
     @abstractmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Codec:
-        """Checks and takes the parameters; ValueError names the field that is wrong."""
+        """Checks and takes the parameters, without `type`; ValueError names the field that is wrong."""
 
     @abstractmethod
     def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int, ...]]:

@@ -22,7 +22,7 @@ class SimCC(Codec):
     """Logits over the bins of both axes; bin b lies at input pixel b / split_ratio.
 
     Attributes:
-        split_ratio: bins per input pixel, k in the paper.
+        split_ratio: bins per input pixel, k in the paper; the flip test is exact where it is an integer.
         score_rule: how the scores of the two axes become one.
         temperature: an axis scores softmax(logits / temperature) at its maximum; None: the maximum itself.
         x: name of the output (batch, K, width * split_ratio).
