@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, WeightedRandomSampler
 from tqdm import tqdm
 
 import _repository  # noqa: F401  (makes model_defs importable)
+from leanpose import simcc_input_to_bins
 from model_defs.amfacpose import AMFACPose
 from model_defs.losses import KLDiscretLoss, gaussian_bins, smoothed_bins
 from model_defs.registry import CONFIGS, build
@@ -141,13 +142,13 @@ class Run:
         weights: Tensor,
     ) -> float:
         batch = ((pictures.to(self.device) - self.mean) / self.std).permute(0, 3, 1, 2)
-        points, weights = points.to(self.device), weights.to(self.device)
+        ratio = CONFIGS[self.options.model].split_ratio
+        places = torch.from_numpy(simcc_input_to_bins(points.numpy(), ratio)).to(self.device, torch.float32)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bf16):
             logits = model(batch)
         make = smoothed_bins if self.options.targets == "smoothing" else gaussian_bins
-        ratio = CONFIGS[self.options.model].split_ratio
-        bins = tuple(make(points[..., i] * ratio, logits[i].shape[-1]) for i in range(2))
-        loss = self.loss(logits, bins, weights)
+        bins = tuple(make(places[..., i], logits[i].shape[-1]) for i in range(2))
+        loss = self.loss(logits, bins, weights.to(self.device))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"] + optimiser.param_groups[1]["params"], 5.0)

@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import nn
 
-from leanpose import load_image
+from leanpose import load_image, simcc_bins_to_input
 
 from .augment import NONE, sample_transform, warp
 
@@ -55,7 +55,8 @@ class Benchmark:
             batch = self.pictures[start : start + 64].to(device)
             logits = model(((batch - mean) / std).permute(0, 3, 1, 2))
             axes = [torch.softmax(axis.float() / temperature, -1).max(-1) for axis in logits]
-            points = torch.stack([axis.indices for axis in axes], -1).cpu().numpy() / split_ratio
+            bins = torch.stack([axis.indices for axis in axes], -1).cpu().numpy()
+            points = simcc_bins_to_input(bins, split_ratio)
             scores = torch.minimum(axes[0].values, axes[1].values).cpu().numpy()
             results += self._results(points, scores, start)
         return self._evaluate(results)
