@@ -42,6 +42,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = Run(options, device)
+    torch.manual_seed(options.seed + run.total)  # a run that goes on must not draw its first samples again
     for index, (input_size, samples) in enumerate(options.stages):
         if index >= run.stage:
             run.train_stage(index, input_size, samples)
@@ -157,8 +158,11 @@ class Run:
 
     def _batches(self, persons: Persons, samples: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Batches until the stage has seen its samples, each cache drawn by its weight."""
+        batches = math.ceil((samples - self.seen) / self.options.batch)
+        if batches <= 0:
+            return
         draw = np.repeat([weight for _, weight in self.options.cache], list(self.crops.counts.values()))
-        sampler = WeightedRandomSampler(draw.tolist(), max(samples - self.seen, 0))
+        sampler = WeightedRandomSampler(draw.tolist(), batches * self.options.batch)
         yield from DataLoader(
             persons,
             self.options.batch,

@@ -147,6 +147,8 @@ def test_training_goes_on_where_it_stopped(cache: Path, tmp_path: Path) -> None:
     entries = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [entry["total"] for entry in entries] == [4, 8]
     assert all(np.isfinite(entry["loss"]) and 0 <= entry["AP"] <= 1 for entry in entries)
+    third = run_trainer(cache, tmp_path / "data", out, samples=8)  # nothing left to do
+    assert third.returncode == 0, third.stderr
     final = torch.load(out / "48x32.pt", weights_only=True)
     assert final["input_size"] == [48, 32]
     assert all(torch.isfinite(v).all() for v in final["ema"].values())
