@@ -185,26 +185,22 @@ class AdaptiveFeaturePyramid(nn.Module):
         self.resize_first = resize_first
 
     def forward(self, stages: list[Tensor]) -> Tensor:
-        size = stages[-1].shape[2:]
         levels = []
         for i, (stage, lateral) in enumerate(zip(stages, self.lateral, strict=True)):
-            if self.resize_first:
-                level = lateral(_resize(stage, size))
-                pooled = lateral(functional.adaptive_avg_pool2d(stage, 1)) if self.dgcb else None
-            else:
-                full = lateral(stage)
-                level = _resize(full, size)
-                pooled = functional.adaptive_avg_pool2d(full, 1) if self.dgcb else None
-            if self.dgcb and pooled is not None:
-                level = level * (level * self.dgcb[i](pooled))  # equation 8: F times A = F * masks
+            full = stage if self.resize_first else lateral(stage)
+            level = self._resize(i, full, stages[-1].shape[2:])
+            level = lateral(level) if self.resize_first else level
+            if self.dgcb is not None:
+                pooled = functional.adaptive_avg_pool2d(full, 1)
+                masks = self.dgcb[i](lateral(pooled) if self.resize_first else pooled)
+                level = level * (level * masks)  # equation 8: F times A = F * masks
             levels.append(level)
         fused: Tensor = self.fuse(torch.cat(levels, 1))
         return fused
 
-
-def _resize(x: Tensor, size: torch.Size) -> Tensor:
-    same = x.shape[2:] == size
-    return x if same else functional.interpolate(x, size=list(size), mode="bilinear", align_corners=False)
+    def _resize(self, level: int, x: Tensor, size: torch.Size) -> Tensor:
+        same = x.shape[2:] == size
+        return x if same else functional.interpolate(x, size=list(size), mode="bilinear", align_corners=False)
 
 
 class AMFACPose(nn.Module):

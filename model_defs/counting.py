@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -34,7 +35,7 @@ def count(model: nn.Module, input_size: tuple[int, int]) -> Cost:
         nonlocal macs
         macs += output.numel() * module.in_features
 
-    model = model.to("meta").eval()
+    model = copy.deepcopy(model).to("meta").eval()
     hooks = []
     for module in model.modules():
         if isinstance(module, nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d):

@@ -152,24 +152,17 @@ class FoldedRefinement(nn.Module):
         return refined
 
 
-class FoldedPyramid(nn.Module):
+class FoldedPyramid(AdaptiveFeaturePyramid):
     """AFPN for one input size: resizes before its 1x1 convolutions, by constant factors."""
 
     def __init__(self, source: AdaptiveFeaturePyramid, sizes: list[Size]) -> None:
-        super().__init__()
+        super().__init__(source.dgcb is not None, resize_first=True)
         self.lateral, self.dgcb, self.fuse = source.lateral, source.dgcb, source.fuse
-        self.factors = [tuple(_factor(*lengths) for lengths in zip(size, sizes[-1], strict=True)) for size in sizes]
+        self.factors = [[_factor(*lengths) for lengths in zip(size, sizes[-1], strict=True)] for size in sizes]
 
-    def forward(self, stages: list[Tensor]) -> Tensor:
-        levels = []
-        for i, (stage, lateral, factors) in enumerate(zip(stages, self.lateral, self.factors, strict=True)):
-            same = factors == (1, 1)
-            level = lateral(stage if same else functional.interpolate(stage, scale_factor=factors, mode="bilinear"))
-            if self.dgcb is not None:
-                level = level * (level * self.dgcb[i](lateral(functional.adaptive_avg_pool2d(stage, 1))))
-            levels.append(level)
-        fused: Tensor = self.fuse(torch.cat(levels, 1))
-        return fused
+    def _resize(self, level: int, x: Tensor, size: torch.Size) -> Tensor:
+        factors = self.factors[level]
+        return x if factors == [1, 1] else functional.interpolate(x, scale_factor=factors, mode="bilinear")
 
 
 def _factor(length: int, wanted: int) -> float:

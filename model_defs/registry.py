@@ -8,7 +8,10 @@ from typing import Any
 from . import amfacpose
 from .amfacpose import AMFACPose
 
-CONFIGS = {**amfacpose.CONFIGS}
+CONFIGS = {
+    **amfacpose.CONFIGS,
+    **{f"amfacpose/{row}": config for row, config in amfacpose.ABLATION.items()},  # table 6, R34 at 384x288
+}
 
 
 def build(name: str, **changes: Any) -> AMFACPose:

@@ -11,7 +11,7 @@ import argparse
 import os
 from pathlib import Path
 
-from training.cache import build
+from training.cache import SIDE, build
 
 
 def main() -> None:
@@ -19,9 +19,12 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument(
+        "--side", type=int, default=SIDE, help="largest crop in pixels, 1.6 times the input's height (%(default)s)"
+    )
     options = parser.parse_args()
     for folder in options.folders:
-        count = build(folder, options.out / folder.name, options.jobs)
+        count = build(folder, options.out / folder.name, options.jobs, options.side)
         print(f"{folder.name}: {count} persons", flush=True)
 
 

@@ -23,6 +23,7 @@ from torch import nn
 import _repository  # noqa: F401  (makes model_defs importable)
 from leanpose import COCO17, InputSpec, KeypointSet, ModelCard, SimCC
 from leanpose.card import METADATA_KEY
+from model_defs.amfacpose import CONFIGS as AMFACPOSE_CONFIGS
 from model_defs.amfacpose import AMFACPose, AMFACPoseConfig
 from model_defs.folding import Size, fold
 from model_defs.losses import KLDiscretLoss
@@ -81,14 +82,19 @@ def export(model: AMFACPose, name: str) -> onnx.ModelProto:
 
 
 def model_card(name: str, config: AMFACPoseConfig) -> ModelCard:
-    """How to feed and read the network. Keypoints other than COCO's get numbers for names and COCO's mean sigma."""
+    """How to feed and read the network; the card's name tells the size that it runs at.
+
+    Keypoints other than COCO's get numbers for names and COCO's mean sigma.
+    """
     count = config.num_keypoints
     keypoints = COCO17
     if count != len(COCO17):
         sigma = sum(COCO17.sigmas) / len(COCO17)
         keypoints = KeypointSet(tuple(f"keypoint_{i}" for i in range(count)), (), (), (sigma,) * count)
     spec = InputSpec(config.input_size, "rgb", MEAN, STD, PADDING, "plain")
-    return ModelCard(name, spec, SimCC(config.split_ratio, "min", KLDiscretLoss().temperature), keypoints)
+    height, width = config.input_size
+    sized = f"{name.rpartition('-')[0]}-{height}x{width}" if name in AMFACPOSE_CONFIGS else name
+    return ModelCard(sized, spec, SimCC(config.split_ratio, "min", KLDiscretLoss().temperature), keypoints)
 
 
 def compare(graph: onnx.ModelProto, model: nn.Module) -> float:

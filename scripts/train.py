@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, WeightedRandomSampler
 from tqdm import tqdm
 
 import _repository  # noqa: F401  (makes model_defs importable)
-from leanpose import simcc_input_to_bins
+from leanpose import SimCC, simcc_input_to_bins
 from model_defs.amfacpose import AMFACPose
 from model_defs.losses import KLDiscretLoss, gaussian_bins, smoothed_bins
 from model_defs.registry import CONFIGS, build
@@ -34,6 +34,8 @@ from training.cache import Crops
 from training.dataset import MEAN, STD, Persons, Trust
 from training.evaluation import Benchmark
 from training.weights import fit_weights, read_weights, restore_statistics
+
+SCORE_TEMPERATURE = 0.35  # about what calibrate.py finds in the end; it only ranks persons here
 
 
 def main() -> None:
@@ -64,6 +66,9 @@ class Run:
             self.state = torch.load(last, map_location=device, weights_only=True)
             self.stage, self.seen, self.total = (self.state[k] for k in ("stage", "seen", "total"))
             self.weights = self.state["ema"]
+            planned = options.model, list(options.stages[min(self.stage, len(options.stages) - 1)][0])
+            if (self.state["config"], self.state["input_size"]) != planned:
+                raise SystemExit(f"{last} is of {self.state['config']} at {self.state['input_size']}: give its stages")
         elif options.init:
             self.weights = read_weights(options.init)
 
@@ -97,9 +102,8 @@ class Run:
             last = self.seen >= samples
             if benchmark and (last or self.seen - evaluated >= options.evaluate_every):
                 evaluated = self.seen
-                accuracy = benchmark.average_precision(
-                    average, self.mean, self.std, model.config.split_ratio, self.loss.temperature
-                )
+                codec = SimCC(model.config.split_ratio, temperature=SCORE_TEMPERATURE)
+                accuracy = benchmark.average_precision(average, self.device, codec)
                 self._log(size=f"{input_size[0]}x{input_size[1]}", loss=running, lr=rate, **accuracy)
             if last or time.monotonic() - saved > 60 * options.save_minutes:
                 saved = time.monotonic()
@@ -173,8 +177,10 @@ class Run:
             pin_memory=self.device.type == "cuda",
         )
 
-    def _save(self, stage: int, model: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    def _save(self, stage: int, model: AMFACPose, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         state = {
+            "config": self.options.model,
+            "input_size": list(model.config.input_size),
             "stage": stage,
             "seen": self.seen,
             "total": self.total,
@@ -248,7 +254,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--init", type=Path, help="start from the weights of a .pt checkpoint or an exported .onnx")
     parser.add_argument("--targets", choices=("gaussian", "smoothing"), default="gaussian")
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--lr", type=float, default=1.5e-3)
+    parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--weight-decay", type=float, default=0.02)
     parser.add_argument("--warmup", type=int, default=20_000, help="samples")
     parser.add_argument("--decay", type=float, default=0.25, help="share of a stage over which the rate falls")

@@ -233,21 +233,16 @@ def test_predict_options_reach_the_estimator(shop: Shop) -> None:
         assert message in err
 
 
-def test_models_that_fail_or_ask_for_too_much(shop: Shop) -> None:
+def test_models_that_fail_during_a_run(shop: Shop) -> None:
     graph = dot_graph()
     for node in graph.graph.node:
         node.input[0] = "wrong" if node.input[0] == "image" else node.input[0]
     graph.graph.node.insert(0, helper.make_node("Reshape", ["image", "shape"], ["wrong"]))
     graph.graph.initializer.append(numpy_helper.from_array(np.array([7, 3, *SIZE]), "shape"))
     failing = save_model(shop.folder / "failing.onnx", graph, dot_card())
-    huge_graph = dot_graph(hide_shapes=True)
-    for axis in (2, 3):
-        huge_graph.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = f"size{axis}"
-    huge = save_model(shop.folder / "huge.onnx", huge_graph, dot_card(size=(10**6, 10**6)))
-    for model, message in ((failing, "fails on a batch of shape"), (huge, "Unable to allocate")):
-        code, err = shop.predict(shop.picture, "-m", model)
-        assert code == 1
-        assert message in err
+    code, err = shop.predict(shop.picture, "-m", failing)
+    assert code == 1
+    assert "fails on a batch of shape" in err
 
 
 # info

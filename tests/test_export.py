@@ -254,7 +254,12 @@ def test_a_wrong_graph_does_not_pass(graph: Any, original: AMFACPose) -> None:
 def test_the_model_card(graph: Any, file: Path) -> None:
     (entry,) = (entry for entry in graph.metadata_props if entry.key == METADATA_KEY)
     card = ModelCard.from_json(entry.value)
-    assert (card.name, card.input.size, card.input.color, card.keypoints) == (NAME, SIZE, "rgb", COCO17)
+    assert (card.name, card.input.size, card.input.color, card.keypoints) == (
+        f"amfacpose-r18-{SIZE[0]}x{SIZE[1]}",
+        SIZE,
+        "rgb",
+        COCO17,
+    )
     poses = Estimator(file, providers="cpu").predict(np.zeros((50, 40, 3), np.uint8), [[5, 5, 30, 40]])
     assert poses.xy.shape == (1, 17, 2)
 

@@ -169,6 +169,14 @@ def test_the_end_of_a_thumbnail_is_not_the_end_of_the_jpeg(tmp_path: Path) -> No
         from_bytes(data[: -len(data) // 8], tmp_path)
 
 
+def test_a_long_run_of_fill_bytes_is_refused_in_linear_time(tmp_path: Path) -> None:
+    # A quadratic search would need hours for this.
+    path = tmp_path / "fill.jpg"
+    path.write_bytes(b"\xff\xd8" + b"\xff" * 4_000_000 + b"\x00")
+    with pytest.raises(ValueError, match="truncated JPEG"):
+        load_image(path)
+
+
 def test_bytes_after_the_end_of_a_jpeg_are_ignored(tmp_path: Path) -> None:
     data = encode(Image.fromarray(smooth_picture()), "JPEG")
     np.testing.assert_array_equal(from_bytes(data + b"\xff\xe1trailer", tmp_path), from_bytes(data, tmp_path))

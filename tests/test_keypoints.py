@@ -135,3 +135,10 @@ def test_bad_mappings() -> None:
         KeypointSet.from_dict({**FIELDS, "colors": []})
     with pytest.raises(TypeError, match="expected a mapping, got list"):
         KeypointSet.from_dict([])  # type: ignore[arg-type]
+
+
+def test_repetition_among_very_many_names_is_found_in_linear_time() -> None:
+    names = [f"k{i}" for i in range(200_000)]
+    sigmas = [0.1] * (len(names) + 1)
+    with pytest.raises(ValueError, match=r"names: expected distinct names, got \['k0'\]"):
+        KeypointSet([*names, "k0"], (), (), sigmas)

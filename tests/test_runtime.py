@@ -123,6 +123,9 @@ class Session:
         self._providers = [name for name in names if name not in self.dropped]
         self.fallback = enable_fallback
 
+    def disable_fallback(self) -> None:
+        self.fallback = False
+
     def get_providers(self) -> list[str]:
         return [*self._providers, "CPUExecutionProvider"]
 

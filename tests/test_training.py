@@ -193,7 +193,7 @@ def test_bootstrapped_ap_of_all_pictures_is_that_of_pycocotools(tmp_path: Path) 
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    import evaluate
+    import scoring
 
     folder = make_folder(tmp_path / "data", pictures=12)
     truth = COCO(str(folder / "annotations.json"))
@@ -210,6 +210,6 @@ def test_bootstrapped_ap_of_all_pictures_is_that_of_pycocotools(tmp_path: Path) 
     evaluation.summarize()
     count = len(evaluation.params.imgIds)
     assert 0.05 < evaluation.stats[0] < 0.95
-    assert evaluate.average_precision(evaluation.evalImgs[:count]) == pytest.approx(evaluation.stats[0], abs=1e-9)
-    low, high = evaluate.bootstrap(evaluation, 50)
+    assert scoring.average_precision(evaluation.evalImgs[:count]) == pytest.approx(evaluation.stats[0], abs=1e-9)
+    low, high = scoring.bootstrap(evaluation, 50)
     assert low < evaluation.stats[0] < high

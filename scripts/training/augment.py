@@ -76,7 +76,7 @@ def warp(image: NDArray[np.uint8], matrix: NDArray[np.float64], input_size: tupl
 
 
 def recolour(rng: Generator, how: Augmentation, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Brightness, contrast, white balance, sometimes grey; rectangles of noise or grey hide parts."""
+    """Brightness, contrast, white balance, sometimes grey; rectangles of one colour hide parts."""
     if rng.random() < how.colour:
         gain = rng.uniform(0.7, 1.3) * rng.uniform(0.88, 1.12, 3)
         image = np.clip(image * gain.astype(np.float32) + np.float32(rng.uniform(-25, 25)), 0, 255).astype(np.uint8)

@@ -1,8 +1,8 @@
 """Packed crop cache: every person of a COCO-format folder cut out once, JPEG-coded, in files of bounded size.
 
 A cache is a folder of pairs `NNN.bin` (JPEG pictures back to back) and `NNN.npz` (where each one lies and its labels).
-Crops are squares around the person with room for augmentation, so that one cache serves every aspect ratio, and at
-most `SIDE` pixels wide, so that it serves every input size up to 256; labels are in pixels of the crop.
+Crops are squares around the person with room for augmentation, so that one cache serves every aspect ratio; larger
+ones are reduced to a given side. Labels are in pixels of the crop.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from numpy.typing import NDArray
 
 from leanpose import load_image
 
-SIDE = 320
 PADDING = 1.25
-ROOM = 1.25  # crop side over padded box side: leaves what rotation and scaling bring into view
+ROOM = 1.6  # crop side over padded box side: what scaling by 1.3 and most rotations bring into view
+SIDE = 416  # pixels: a padded person of 260, for inputs up to 256 high
 CHUNK_BYTES = 60 * 2**20
 JPEG_QUALITY = 92
 
@@ -37,8 +38,8 @@ class Labels:
     agreement: NDArray[np.float32]  # (N,) share of a noisy label's joints that the teacher confirms; 1: trusted
 
 
-def build(folder: Path, out: Path, jobs: int) -> int:
-    """Packs the persons of `folder` (annotations.json, images/) into `out`; returns how many."""
+def build(folder: Path, out: Path, jobs: int, side: int = SIDE) -> int:
+    """Packs the persons of `folder` (annotations.json, images/) into `out`, at most `side` wide; returns how many."""
     data = json.loads((folder / "annotations.json").read_text())
     persons: dict[int, list[dict[str, Any]]] = {}
     for annotation in data["annotations"]:
@@ -68,7 +69,7 @@ def build(folder: Path, out: Path, jobs: int) -> int:
         blob.clear()
 
     with ProcessPoolExecutor(jobs) as pool:
-        for crops in pool.map(_cut, pictures, chunksize=16):
+        for crops in pool.map(partial(_cut, side), pictures, chunksize=16):
             for jpeg, *labels in crops:
                 if len(blob) + len(jpeg) > CHUNK_BYTES:
                     flush()
@@ -79,20 +80,22 @@ def build(folder: Path, out: Path, jobs: int) -> int:
     return count
 
 
-def _cut(picture: tuple[Path, list[dict[str, Any]]]) -> list[tuple[Any, ...]]:
+def _cut(most: int, picture: tuple[Path, list[dict[str, Any]]]) -> list[tuple[Any, ...]]:
     path, annotations = picture
     image = load_image(path)
-    return [_cut_person(image, annotation) for annotation in annotations]
+    return [_cut_person(image, annotation, most) for annotation in annotations]
 
 
-def _cut_person(image: NDArray[np.uint8], annotation: dict[str, Any]) -> tuple[Any, ...]:
+def _cut_person(image: NDArray[np.uint8], annotation: dict[str, Any], most: int) -> tuple[Any, ...]:
     x, y, w, h = annotation["bbox"]
     side = max(h, w / 0.75, 8.0) * PADDING * ROOM
     left, top = max(x + w / 2 - side / 2, 0), max(y + h / 2 - side / 2, 0)
     x0, y0 = int(left), int(top)
     x1, y1 = int(np.ceil(x + w / 2 + side / 2)), int(np.ceil(y + h / 2 + side / 2))
     crop = image[y0 : max(y1, y0 + 2), x0 : max(x1, x0 + 2)]
-    scale = min(1.0, SIDE / side)
+    if 0 in crop.shape:
+        raise ValueError(f"annotation {annotation['id']}: its bbox {annotation['bbox']} lies outside the picture")
+    scale = min(1.0, most / side)
     if scale < 1:
         size = (max(round(crop.shape[1] * scale), 2), max(round(crop.shape[0] * scale), 2))
         sx, sy = size[0] / crop.shape[1], size[1] / crop.shape[0]
@@ -114,7 +117,7 @@ def _cut_person(image: NDArray[np.uint8], annotation: dict[str, Any]) -> tuple[A
     return (
         jpeg,
         corners[:, :2].reshape(4),
-        place(annotation["keypoints"]),
+        place(None if annotation.get("pseudo") else annotation["keypoints"]),  # the teacher's own are no labels
         place(annotation.get("teacher_keypoints")),
         annotation.get("teacher_agreement", 1.0),
     )
@@ -144,7 +147,7 @@ class Crops:
     def __len__(self) -> int:
         return len(self._spans)
 
-    def image(self, index: int, longest: int = SIDE) -> tuple[NDArray[np.uint8], float]:
+    def image(self, index: int, longest: int = 2**31) -> tuple[NDArray[np.uint8], float]:
         """The crop as BGR, halved where it stays at least `longest` pixels long, and the scale that was applied."""
         file, start, end = (int(v) for v in self._spans[index])
         if file not in self._maps:

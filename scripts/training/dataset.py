@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from leanpose import COCO17
+
 from .augment import Augmentation, is_flipped, recolour, sample_transform, warp
 from .cache import Crops, Labels
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet's, red, green, blue
-FLIP_INDEX = np.array([0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15])
+FLIP_INDEX = COCO17.flip_index
 
 
 @dataclass(frozen=True)

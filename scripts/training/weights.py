@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from model_defs.folding import Norm, unfold
 from model_defs.registry import build
@@ -40,18 +39,25 @@ def read_input_size(path: Path) -> tuple[int, int] | None:
 def fit_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
     """Loads weights that may come from another input size: linear layers that do not fit are resized or drawn anew.
 
-    Biases and rows (bins) are interpolated; where the flattened map changed its size, the layer starts again.
+    Biases and rows (bins) are interpolated, bin b going to b * new / old; where the flattened map changed its size, the
+    layer starts again.
     """
+
+    def resize(bins: Tensor, length: int) -> Tensor:
+        place = (torch.arange(length) * len(bins) / length).clamp(max=len(bins) - 1)
+        below = place.floor().long()
+        above = (below + 1).clamp(max=len(bins) - 1)
+        share = (place - below).reshape(-1, *[1] * (bins.ndim - 1))
+        return torch.lerp(bins[below], bins[above], share)
+
     own = model.state_dict()
     fitted = {}
     for name, value in weights.items():
         want = own[name].shape
         if value.shape == want:
             fitted[name] = value
-        elif value.ndim == 1:
-            fitted[name] = functional.interpolate(value[None, None], size=want[0], mode="linear")[0, 0]
-        elif value.shape[1] == want[1]:
-            fitted[name] = functional.interpolate(value.T[None], size=want[0], mode="linear")[0].T
+        elif value.shape[1:] == want[1:]:
+            fitted[name] = resize(value, want[0])
         else:
             fitted[name] = own[name]
     model.load_state_dict(fitted)

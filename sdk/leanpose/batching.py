@@ -12,7 +12,7 @@ from . import _core
 from .model import Model
 from .results import Poses
 
-_CAPACITY = 32  # persons per session run: enough to fill a GPU, few enough to bound memory
+_CAPACITY = 32  # persons per session run, each with two crops in a flip test: fills a GPU, bounds memory
 
 
 class _Picture:

@@ -13,6 +13,7 @@ from .keypoints import KeypointSet
 
 METADATA_KEY = "leanpose"
 VERSION = 1
+LARGEST_SIDE = 4096  # of an input; beyond any pose network, and a batch of them still fits into memory
 
 ColorOrder = Literal["rgb", "bgr"]
 Transform = Literal["plain", "udp"]
@@ -53,7 +54,7 @@ class InputSpec:
     def from_dict(cls, data: Mapping[str, Any]) -> InputSpec:
         """Checks and takes the fields; ValueError names the one that is wrong."""
         fields = Fields(data, "input")
-        size = fields.numbers("size", 2, least=2, integers=True)
+        size = fields.numbers("size", 2, least=2, most=LARGEST_SIDE, integers=True)
         mean = fields.numbers("mean", 3)
         std = fields.numbers("std", 3, above=0)
         spec = cls(

@@ -15,7 +15,7 @@ from .boxes import validate_boxes
 from .card import ModelCard
 from .images import ImageLike, load_image
 from .model import Model
-from .packaged import DEFAULT_MODEL
+from .packaged import DEFAULT_MODEL, portable_name
 from .results import Poses
 from .runtime import Providers
 
@@ -75,7 +75,7 @@ class Estimator:
         return f"Estimator({os.fspath(self._model.path)!r}, providers={self.providers}, flip_test={self.flip_test})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"model": os.fspath(self._model.path), **self._arguments}
+        return {"model": portable_name(self._model.path), **self._arguments}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         Estimator.__init__(self, **state)
@@ -112,12 +112,12 @@ class Estimator:
             RuntimeError: the model itself fails.
         """
         if not isinstance(image, list | tuple):
-            return next(self._stream([(image, boxes)], numbered=False))
+            return next(self._stream(iter([(image, boxes)]), numbered=False))
         if boxes is not None and not isinstance(boxes, list | tuple):
             raise TypeError(f"boxes: expected a list with one entry per picture, got {type(boxes).__name__}")
         if boxes is not None and len(boxes) != len(image):
             raise ValueError(f"boxes: expected one entry per picture, got {len(boxes)} for {len(image)} pictures")
-        return list(self.stream(image if boxes is None else zip(image, boxes, strict=True)))
+        return list(self._stream(zip(image, boxes or [None] * len(image), strict=True), numbered=True))
 
     def stream(self, pictures: Iterable[ImageLike | tuple[ImageLike, npt.ArrayLike | None]]) -> Iterator[Poses]:
         """The `Poses` of each picture, in order, while pictures are taken one by one in bounded memory.
@@ -130,23 +130,20 @@ class Estimator:
         """
         if isinstance(pictures, str | os.PathLike | np.ndarray) or not isinstance(pictures, Iterable):
             raise TypeError(f"pictures: expected several pictures, got one {type(pictures).__name__}; call predict")
-        return self._stream(pictures, numbered=True)
+        pairs = (item if isinstance(item, tuple) and len(item) == 2 else (item, None) for item in pictures)
+        return self._stream(pairs, numbered=True)
 
-    def _stream(
-        self, pictures: Iterable[ImageLike | tuple[ImageLike, npt.ArrayLike | None]], numbered: bool
-    ) -> Iterator[Poses]:
+    def _stream(self, pairs: Iterator[tuple[ImageLike, npt.ArrayLike | None]], numbered: bool) -> Iterator[Poses]:
         batcher = Batcher(self._model, self.flip_test)
-        items = iter(pictures)
         error: Exception | None = None
         for index in count():
             try:
-                item = next(items)
+                image, boxes = next(pairs)
             except StopIteration:
                 break
             except Exception as problem:  # what the caller's iterator raises must not cost finished results
                 error = problem
                 break
-            image, boxes = item if isinstance(item, tuple) and len(item) == 2 else (item, None)
             try:
                 picture = load_image(image)
                 corners, scores = validate_boxes(boxes, picture.shape[1], picture.shape[0])

@@ -55,14 +55,27 @@ class Fields:
         return None if self.take(name) is None else self.number(name, above=above)
 
     def numbers(
-        self, name: str, count: int, *, least: float = -math.inf, above: float = -math.inf, integers: bool = False
+        self,
+        name: str,
+        count: int,
+        *,
+        least: float = -math.inf,
+        most: float = math.inf,
+        above: float = -math.inf,
+        integers: bool = False,
     ) -> tuple[float, ...]:
-        """So many finite numbers, each at least `least` and greater than `above`."""
+        """So many finite numbers, each from `least` to `most` and greater than `above`."""
         value = self.take(name)
         sound = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == count
-        if not sound or not all(_is_number(v, integers) and v >= least and v > above for v in value):
+        if not sound or not all(_is_number(v, integers) and least <= v <= most and v > above for v in value):
             kind = "integers" if integers else "finite numbers"
-            bound = f" of at least {least:g}" if least > -math.inf else f" above {above:g}" if above > -math.inf else ""
+            bound = (
+                f" from {least:g} to {most:g}"
+                if least > -math.inf
+                else f" above {above:g}"
+                if above > -math.inf
+                else ""
+            )
             raise self._fail(name, f"{count} {kind}{bound}", value)
         return tuple(float(v) for v in value)
 

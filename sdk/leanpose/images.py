@@ -20,8 +20,8 @@ ImageLike: TypeAlias = "str | os.PathLike[str] | npt.NDArray[np.uint8] | PIL.Ima
 _ACCEPTED = "a path, a uint8 numpy array (H, W), (H, W, 3) BGR or (H, W, 4) BGRA, or a PIL image"
 _TO_8_BIT = "scale its samples to 8 bits first, for full-range uint16: (image // 257).astype(np.uint8)"
 _PIL_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
-# 0xFF fill bytes, then the marker code; an 0xFF that belongs to compressed data is followed by 0x00.
-_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff])")
+# The last of any 0xFF fill bytes, then the marker code; an 0xFF of compressed data is followed by 0x00.
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\xff])")
 
 
 def load_image(image: ImageLike) -> npt.NDArray[np.uint8]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -42,13 +43,13 @@ class KeypointSet:
                 raise TypeError(f"names: expected non-empty strings, got {name!r}")
         if not names:
             raise ValueError("names: expected at least one keypoint, got none")
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
+        if repeated := sorted(name for name, times in Counter(names).items() if times > 1):
             raise ValueError(f"names: expected distinct names, got {repeated} more than once")
 
         skeleton = _index_pairs("skeleton", self.skeleton, len(names))
         flip_pairs = _index_pairs("flip_pairs", self.flip_pairs, len(names))
         flipped = [index for pair in flip_pairs for index in pair]
-        if repeated_indices := sorted({index for index in flipped if flipped.count(index) > 1}):
+        if repeated_indices := sorted(index for index, times in Counter(flipped).items() if times > 1):
             raise ValueError(f"flip_pairs: expected a keypoint in one pair at most, got {repeated_indices} in several")
 
         sigmas = _elements("sigmas", self.sigmas)

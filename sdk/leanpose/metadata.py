@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def write_card(path: str | os.PathLike[str], card: ModelCard, out: str | os.Path
     if target.is_dir():
         raise ValueError(f"model: '{target}' is a folder; expected the file to write")
     # Written beside and renamed, so that a failure half-way leaves no broken model behind.
-    partial = target.with_name(target.name + ".partial")
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=target.name, delete=False) as file:
+        partial = Path(file.name)
     try:
         partial.write_bytes(model.SerializeToString())
         shutil.copymode(path, partial)

@@ -14,6 +14,11 @@ def packaged_models() -> tuple[str, ...]:
     return tuple(sorted(path.name for path in _FOLDER.glob("*.onnx")))
 
 
+def portable_name(path: Path) -> str:
+    """The name of a packaged model, which other installations know too, or the path of any other."""
+    return path.name if path.parent == _FOLDER else str(path)
+
+
 def find_model(model: str | os.PathLike[str]) -> Path:
     """Path of a model file: an existing file wins, then a packaged model of that name.
 

@@ -112,6 +112,7 @@ def _open(ort: Any, path: Path, options: Any, providers: list[tuple[str, dict[st
             raise RuntimeError(
                 f"providers: {name} was asked for but does not start, only {', '.join(running)}; it needs: {_how(name)}"
             )
+    session.disable_fallback()  # older releases ignore enable_fallback
     return session
 
 

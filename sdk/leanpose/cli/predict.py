@@ -25,13 +25,20 @@ _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the sub-command."""
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="picture, or folder of pictures")
-    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder for the results")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="folder for the results; what lies there under their names is replaced",
+    )
     parser.add_argument("-m", "--model", default=DEFAULT_MODEL, help="ONNX file or packaged model (%(default)s)")
     parser.add_argument(
         "--boxes",
         metavar="FILE|x1,y1,x2,y2",
         help="one box for every picture, or a JSON file {picture name: [[x1, y1, x2, y2], ...]}; without it, the whole "
-        "picture is taken as one person's box",
+        "picture is taken as one person's box; a negative first number needs --boxes=-5,0,90,200",
     )
     parser.add_argument("--json", action="store_true", help="also write NAME.json")
     parser.add_argument("--provider", help="cpu, cuda, tensorrt or ONNX Runtime's name (best that starts)")

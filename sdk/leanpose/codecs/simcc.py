@@ -77,11 +77,10 @@ class SimCC(Codec):
         x, y = outputs
         mirrored_x, mirrored_y = (axis[:, flip_index] for axis in flipped)
         # Pixel u goes to width - 1 - u, so bin b to bins - ratio - b: reversed, that lies ratio - 1 bins further on.
-        shift = max(round(self.split_ratio) - 1, 0)
-        kept = x.shape[2] - shift
-        merged = x.copy()
-        merged[:, :, :kept] = (x[:, :, :kept] + mirrored_x[:, :, ::-1][:, :, shift:]) * np.float32(0.5)
-        return [merged, (y + mirrored_y) * np.float32(0.5)]
+        last = x.shape[2] - 1
+        shifted = np.minimum(np.arange(last + 1) + max(round(self.split_ratio) - 1, 0), last)
+        aligned_x = mirrored_x[:, :, ::-1][:, :, shifted]
+        return [(x + aligned_x) * np.float32(0.5), (y + mirrored_y) * np.float32(0.5)]
 
     def decode(self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64]) -> tuple[FloatArray, FloatArray]:
         x, y = outputs
