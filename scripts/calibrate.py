@@ -2,8 +2,8 @@
 
     python scripts/calibrate.py MODEL.onnx --data FOLDER
 
-For labelled keypoints of FOLDER (COCO format, training data), a score should equal the keypoint's similarity to its
-label, exp(-d^2 / (2 area k^2)) with COCO's constants. Prints the mean squared error of each rule at its best
+On FOLDER (COCO format, training data) a score should equal the keypoint's similarity to its label,
+exp(-d^2 / (2 area k^2)) with COCO's constants, and 0 where there is nothing to label. Prints the mean squared error of each rule at its best
 temperature; write the best into the card with `leanpose card MODEL.onnx --set codec.temperature=...`.
 """
 
@@ -22,7 +22,7 @@ from leanpose import SimCC, _core, load_image
 from leanpose.codecs.simcc import SCORE_RULES
 from leanpose.model import Model
 
-TEMPERATURES = np.geomspace(0.1, 2.0, 27)
+TEMPERATURES = np.geomspace(0.002, 2.0, 61)
 
 
 def main() -> None:
@@ -66,13 +66,13 @@ def collect(model: Model, folder: Path, pictures: int) -> list[Person]:
 
 
 def error(persons: list[Person], codec: SimCC) -> float:
-    """Mean squared difference of score and similarity over all labelled keypoints."""
+    """Mean squared difference of score and similarity, which is 0 for keypoints without a label."""
     differences = []
     for outputs, transform, labels, variances in persons:
         xy, scores = codec.decode(outputs, transform)
         similarity = np.exp(-((xy[0] - labels[:, :2]) ** 2).sum(1) / variances)
-        differences.append((scores[0] - similarity)[labels[:, 2] > 0])
-    return float(np.mean(np.concatenate(differences) ** 2))
+        differences.append(scores[0] - np.where(labels[:, 2] > 0, similarity, 0))
+    return float(np.mean(np.square(differences)))
 
 
 if __name__ == "__main__":
