@@ -3,8 +3,9 @@
     python scripts/calibrate.py MODEL.onnx --data FOLDER
 
 On FOLDER (COCO format, training data) a score should equal the keypoint's similarity to its label,
-exp(-d^2 / (2 area k^2)) with COCO's constants, and 0 where there is nothing to label. Prints the mean squared error of each rule at its best
-temperature; write the best into the card with `leanpose card MODEL.onnx --set codec.temperature=...`.
+exp(-d^2 / (2 area k^2)) with COCO's constants, and 0 where there is nothing to label. Prints the mean squared error of
+each rule at its best temperature; write the best into the card with
+`leanpose card MODEL.onnx --set codec.score_rule=... --set codec.temperature=...`.
 """
 
 from __future__ import annotations

@@ -50,18 +50,18 @@ TENSORRT_8_6 = """
 
 
 def randomised(model: AMFACPose, seed: int = 0) -> AMFACPose:
-    """As after a training: batch norms and coordinate scales that are not where they started."""
+    """As after a training: batch norms that fit their inputs, scales and shifts that are not where they started."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, Norm):
-                module.running_mean.normal_(0, 0.2, generator=generator)
-                module.running_var.uniform_(0.5, 2, generator=generator)
+                module.momentum = 1.0  # the one batch below gives the statistics
                 module.weight.uniform_(0.5, 1.5, generator=generator)
                 module.bias.normal_(0, 0.2, generator=generator)
             elif isinstance(module, CoordConv2d):
                 module.scale.uniform_(0.5, 2, generator=generator)
                 module.shift.normal_(0, 0.5, generator=generator)
+        model.train()(torch.randn(4, 3, *model.config.input_size, generator=generator))
     return model.eval()
 
 
@@ -212,6 +212,8 @@ def test_extreme_activations_equal_pytorch() -> None:
     model = trained()
     with torch.no_grad():
         model.stem[1].weight.mul_(33)  # to +-100, beyond where exp overflows
+        model.train()(torch.randn(4, 3, *SIZE, generator=torch.Generator().manual_seed(1)))
+        model.eval()
     assert script.compare(script.export(model, NAME), model) < 1e-4
 
 
@@ -330,7 +332,7 @@ def test_restored_statistics_keep_the_function_in_training_mode(file: Path, orig
         restore_statistics(model, image)
         assert model.training
         assert_close(model(image), want)
-        assert_close(model.eval()(image), want, 1e-3)  # after one more update of the running statistics
+        assert_close(model.eval()(image), want, 0.05)  # after one update by variances without bias, of small maps
     assert (lost[0] - want[0]).abs().max() > want[0].std()
 
 
