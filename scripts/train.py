@@ -35,8 +35,6 @@ from training.dataset import MEAN, STD, Persons, Trust
 from training.evaluation import Benchmark
 from training.weights import fit_weights, read_weights, restore_statistics
 
-SCORES = ("mean", 0.02)  # rule and temperature that calibrate.py found once; here they only rank persons
-
 
 def main() -> None:
     options = _options()
@@ -102,7 +100,8 @@ class Run:
             last = self.seen >= samples
             if benchmark and (last or self.seen - evaluated >= options.evaluate_every):
                 evaluated = self.seen
-                codec = SimCC(model.config.split_ratio, *SCORES)
+                # The rule and temperature that calibrate.py found once; here they only rank persons.
+                codec = SimCC(model.config.split_ratio, "mean", 0.02)
                 accuracy = benchmark.average_precision(average, self.device, codec)
                 self._log(size=f"{input_size[0]}x{input_size[1]}", loss=running, lr=rate, **accuracy)
             if last or time.monotonic() - saved > 60 * options.save_minutes:
