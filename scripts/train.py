@@ -31,7 +31,7 @@ from model_defs.losses import KLDiscretLoss, gaussian_bins, smoothed_bins
 from model_defs.registry import CONFIGS, build
 from training.augment import Augmentation
 from training.cache import Crops
-from training.dataset import MEAN, STD, Persons, Trust
+from training.dataset import MEAN, STD, LabelWeights, Persons
 from training.evaluation import Benchmark
 from training.weights import fit_weights, read_weights, restore_statistics
 
@@ -73,7 +73,7 @@ class Run:
     def train_stage(self, index: int, input_size: tuple[int, int], samples: int) -> None:
         """Trains until the stage has seen its samples, then writes its averaged weights."""
         options = self.options
-        persons = Persons(self.crops, input_size, Augmentation(), Trust())
+        persons = Persons(self.crops, input_size, Augmentation(), LabelWeights())
         model, average, optimiser = self._prepare(input_size, persons)
         compiled = torch.compile(model) if options.compile else model
         benchmark = Benchmark(options.dev, input_size) if options.dev else None

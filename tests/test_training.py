@@ -94,10 +94,10 @@ def assert_dots(image: NDArray[np.uint8], points: NDArray[np.float32], least: in
 def test_augmented_joints_follow_the_picture(cache: Path, input_size: tuple[int, int]) -> None:
     from training.augment import Augmentation
     from training.cache import Crops
-    from training.dataset import FLIP_INDEX, Persons, Trust
+    from training.dataset import FLIP_INDEX, LabelWeights, Persons
 
     geometry = Augmentation(flip=1.0, scale=(0.9, 1.0), shift=0.0, half_body=0, occlusion=0, colour=0)
-    persons = Persons(Crops([cache]), input_size, geometry, Trust())
+    persons = Persons(Crops([cache]), input_size, geometry, LabelWeights())
     torch.manual_seed(0)
     for index in range(3):
         picture, points, weights = persons[index]
@@ -109,22 +109,23 @@ def test_augmented_joints_follow_the_picture(cache: Path, input_size: tuple[int,
 
 def test_without_augmentation_the_crop_is_that_of_inference() -> None:
     from leanpose import crop_transforms
-    from training.augment import NONE, sample_transform
+    from training.augment import Augmentation, sample_transform
 
+    none = Augmentation(0.0, 0.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0)
     box = np.array([13.0, 40.0, 97.5, 333.0], np.float32)
     for size in ((256, 192), (96, 72), (256, 256)):
-        matrix = sample_transform(np.random.default_rng(0), NONE, box, np.zeros((17, 3), np.float32), size)
+        matrix = sample_transform(np.random.default_rng(0), none, box, np.zeros((17, 3), np.float32), size)
         np.testing.assert_allclose(matrix, crop_transforms(box[None], size, 1.25, "plain")[0], atol=1e-9)
 
 
 def test_teacher_fills_in_and_noisy_labels_weigh_less() -> None:
     from training.cache import Labels
-    from training.dataset import Trust, targets
+    from training.dataset import LabelWeights, targets
 
     label = np.array([[[1, 1, 2], [2, 2, 1], [0, 0, 0], [0, 0, 0]]], np.float32)
     teacher = np.array([[[9, 9, 0.9], [9, 9, 0.9], [7, 8, 0.5], [5, 5, 0.1]]], np.float32)
     labels = Labels(np.zeros((1, 4), np.float32), label, teacher, np.array([0.5], np.float32))
-    points, weights = targets(labels, 0, Trust(teacher_weight=0.6, teacher_least=0.35, noisy_floor=0.2))
+    points, weights = targets(labels, 0, LabelWeights(teacher_weight=0.6, teacher_least=0.35, noisy_floor=0.2))
     np.testing.assert_allclose(points, [[1, 1], [2, 2], [7, 8], [5, 5]])
     np.testing.assert_allclose(weights, [0.6, 0.6, 0.3, 0.0], atol=1e-6)
 

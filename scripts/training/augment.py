@@ -25,25 +25,24 @@ class Augmentation:
     colour: float = 0.4
 
 
-NONE = Augmentation(0.0, 0.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0)
 UPPER_BODY = np.arange(17) < 11
 
 
 def sample_transform(
     rng: Generator,
-    how: Augmentation,
+    augmentation: Augmentation,
     box: NDArray[np.float32],
     keypoints: NDArray[np.float32],
     input_size: tuple[int, int],
 ) -> NDArray[np.float64]:
     """A (2, 3) matrix from input pixels to crop pixels.
 
-    Without augmentation it equals `leanpose.crop_transforms` of the box, plain convention.
+    Where nothing is drawn, it equals `leanpose.crop_transforms` of boxes from 4 pixels on, plain convention.
     """
     height, width = input_size
     x0, y0, x1, y1 = (float(v) for v in box)
     seen = keypoints[:, 2] > 0
-    if rng.random() < how.half_body and seen.sum() >= 8:
+    if rng.random() < augmentation.half_body and seen.sum() >= 8:
         half = seen & (UPPER_BODY if rng.random() < 0.6 else ~UPPER_BODY)
         if half.sum() >= 4:
             low, high = keypoints[half, :2].min(0), keypoints[half, :2].max(0)
@@ -51,13 +50,13 @@ def sample_transform(
             (x0, y0), (x1, y1) = low - margin, high + margin
     w, h = max(x1 - x0, 4.0) * PADDING, max(y1 - y0, 4.0) * PADDING
     w, h = max(w, h * width / height), max(h, w * height / width)
-    centre_x = (x0 + x1) / 2 + rng.uniform(-1, 1) * how.shift * w
-    centre_y = (y0 + y1) / 2 + rng.uniform(-1, 1) * how.shift * h
-    scale = rng.uniform(*how.scale) * w / width
-    angle = np.deg2rad(rng.uniform(-1, 1) * how.rotation)
+    centre_x = (x0 + x1) / 2 + rng.uniform(-1, 1) * augmentation.shift * w
+    centre_y = (y0 + y1) / 2 + rng.uniform(-1, 1) * augmentation.shift * h
+    scale = rng.uniform(*augmentation.scale) * w / width
+    angle = np.deg2rad(rng.uniform(-1, 1) * augmentation.rotation)
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     matrix = np.array([[cos, -sin, 0.0], [sin, cos, 0.0]])
-    if rng.random() < how.flip:
+    if rng.random() < augmentation.flip:
         matrix[:, 0] *= -1
     # The middle of the input lies on the middle of the box.
     matrix[:, 2] = (centre_x, centre_y) - matrix[:, :2] @ (width / 2, height / 2)
@@ -75,14 +74,14 @@ def warp(image: NDArray[np.uint8], matrix: NDArray[np.float64], input_size: tupl
     return warped.astype(np.uint8, copy=False)
 
 
-def recolour(rng: Generator, how: Augmentation, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def recolour(rng: Generator, augmentation: Augmentation, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Brightness, contrast, white balance, sometimes grey; rectangles of one colour hide parts."""
-    if rng.random() < how.colour:
+    if rng.random() < augmentation.colour:
         gain = rng.uniform(0.7, 1.3) * rng.uniform(0.88, 1.12, 3)
         image = np.clip(image * gain.astype(np.float32) + np.float32(rng.uniform(-25, 25)), 0, 255).astype(np.uint8)
         if rng.random() < 0.1:
             image = np.repeat(image.mean(2, keepdims=True), 3, 2).astype(np.uint8)
-    if rng.random() < how.occlusion:
+    if rng.random() < augmentation.occlusion:
         height, width = image.shape[:2]
         image = image.copy()
         for _ in range(int(rng.integers(1, 3))):

@@ -20,7 +20,7 @@ FLIP_INDEX = COCO17.flip_index
 
 
 @dataclass(frozen=True)
-class Trust:
+class LabelWeights:
     """How labels and teacher predictions become one target with a weight per joint."""
 
     teacher_weight: float = 0.6  # of a joint that only the teacher gives, times its score
@@ -28,22 +28,31 @@ class Trust:
     noisy_floor: float = 0.3  # weight of a noisy label that no joint of the teacher confirms
 
 
-def targets(labels: Labels, index: int, trust: Trust) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def targets(labels: Labels, index: int, label_weights: LabelWeights) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Points (K, 2) in pixels of the crop and weights (K,): the label where there is one, else the teacher's."""
     label, teacher = labels.keypoints[index], labels.teacher[index]
     labelled = label[:, 2] > 0
     points = np.where(labelled[:, None], label[:, :2], teacher[:, :2])
-    noisy = trust.noisy_floor + (1 - trust.noisy_floor) * labels.agreement[index]
+    noisy = label_weights.noisy_floor + (1 - label_weights.noisy_floor) * labels.agreement[index]
     score = teacher[:, 2]
-    weights = np.where(labelled, noisy, np.where(score > trust.teacher_least, trust.teacher_weight * score, 0.0))
+    weights = np.where(
+        labelled, noisy, np.where(score > label_weights.teacher_least, label_weights.teacher_weight * score, 0.0)
+    )
     return points.astype(np.float32), weights.astype(np.float32)
 
 
 class Persons(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Samples (picture (H, W, 3) uint8 RGB, points (K, 2) float32 in input pixels, weights (K,) float32)."""
 
-    def __init__(self, crops: Crops, input_size: tuple[int, int], how: Augmentation, trust: Trust) -> None:
-        self.crops, self.input_size, self.how, self.trust = crops, input_size, how, trust
+    def __init__(
+        self, crops: Crops, input_size: tuple[int, int], augmentation: Augmentation, label_weights: LabelWeights
+    ) -> None:
+        self.crops, self.input_size, self.augmentation, self.label_weights = (
+            crops,
+            input_size,
+            augmentation,
+            label_weights,
+        )
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -53,15 +62,15 @@ class Persons(Dataset[tuple[Tensor, Tensor, Tensor]]):
         # Half of the time the smoothing of a halved crop stands for photographs that are softer than they are large.
         soft = rng.random() < 0.5
         image, factor = self.crops.image(index, max(self.input_size)) if soft else self.crops.image(index)
-        points, weights = targets(self.crops.labels, index, self.trust)
+        points, weights = targets(self.crops.labels, index, self.label_weights)
         # Halving maps pixel edges to pixel edges; centres lie at integers.
         points = (points + 0.5) * factor - 0.5
         box = (self.crops.labels.boxes[index] + 0.5) * factor - 0.5
         # A teacher guesses on beyond the edge of the picture; nothing there can be learnt.
         weights = np.where((points > -1).all(1) & (points < image.shape[1::-1]).all(1), weights, np.float32(0))
         known = np.concatenate((points, weights[:, None]), 1)
-        matrix = sample_transform(rng, self.how, box, known, self.input_size)
-        picture = recolour(rng, self.how, warp(image, matrix, self.input_size))
+        matrix = sample_transform(rng, self.augmentation, box, known, self.input_size)
+        picture = recolour(rng, self.augmentation, warp(image, matrix, self.input_size))
         points = (points - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
         if is_flipped(matrix):
             points, weights = points[FLIP_INDEX], weights[FLIP_INDEX]
