@@ -44,7 +44,7 @@ def fit_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
     """
 
     def resize(bins: Tensor, length: int) -> Tensor:
-        place = (torch.arange(length) * len(bins) / length).clamp(max=len(bins) - 1)
+        place = (torch.arange(length, device=bins.device) * len(bins) / length).clamp(max=len(bins) - 1)
         below = place.floor().long()
         above = (below + 1).clamp(max=len(bins) - 1)
         share = (place - below).reshape(-1, *[1] * (bins.ndim - 1))
