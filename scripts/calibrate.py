@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from tqdm import tqdm
 from leanpose import SimCC, _core, load_image
 from leanpose.codecs.simcc import SCORE_RULES
 from leanpose.model import Model
+from scoring import ground_truth_boxes, labelled_persons, load_truth
 
 TEMPERATURES = np.geomspace(0.002, 2.0, 61)
 
@@ -45,35 +45,35 @@ def main() -> None:
         print(f"{rule:<8} temperature {TEMPERATURES[best]:.3f}  mean squared error {errors[best]:.4f}")
 
 
-Person = tuple[list[NDArray[np.float32]], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+# Of the persons of one picture: outputs, transforms, labels (N, K, 3) and OKS variances (N, K).
+Persons = tuple[list[NDArray[np.float32]], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
-def collect(model: Model, folder: Path, pictures: int) -> list[Person]:
-    """Outputs, transform, labels (K, 3) and OKS variances (K,) of the persons of the first pictures."""
-    data = json.loads((folder / "annotations.json").read_text())
-    names = {info["id"]: info["file_name"] for info in data["images"][:pictures]}
+def collect(model: Model, folder: Path, pictures: int) -> list[Persons]:
+    """What the network says of the persons in the first pictures with labelled ones, and their labels."""
+    truth = load_truth(folder)
+    boxes = ground_truth_boxes(truth)
     spec, sigmas = model.card.input, np.array(model.card.keypoints.sigmas)
-    persons = []
-    for annotation in tqdm(data["annotations"], disable=None, leave=False):
-        if annotation["image_id"] not in names or annotation["num_keypoints"] == 0:
-            continue
-        x, y, w, h = annotation["bbox"]
-        transform = _core.crop_transforms([[x, y, x + w, y + h]], spec.size, spec.padding, spec.transform)
-        picture = load_image(folder / "images" / names[annotation["image_id"]])
-        crop = _core.crop(picture, transform, spec.size, spec.mean, spec.std, spec.color)
-        labels = np.array(annotation["keypoints"], float).reshape(-1, 3)
-        persons.append((model.run(crop), transform, labels, 2 * annotation["area"] * (2 * sigmas) ** 2))
-    return persons
+    found = []
+    for info in tqdm(truth.loadImgs(sorted(boxes)[:pictures]), disable=None, leave=False):
+        annotations = labelled_persons(truth, info["id"])
+        transforms = _core.crop_transforms(boxes[info["id"]], spec.size, spec.padding, spec.transform)
+        picture = load_image(folder / "images" / info["file_name"])
+        crops = _core.crop(picture, transforms, spec.size, spec.mean, spec.std, spec.color)
+        labels = np.array([a["keypoints"] for a in annotations], float).reshape(len(annotations), -1, 3)
+        areas = np.array([[a["area"]] for a in annotations])
+        found.append((model.run(crops), transforms, labels, 2 * areas * (2 * sigmas) ** 2))
+    return found
 
 
-def error(persons: list[Person], codec: SimCC) -> float:
+def error(pictures: list[Persons], codec: SimCC) -> float:
     """Mean squared difference of score and similarity, which is 0 for keypoints without a label."""
     differences = []
-    for outputs, transform, labels, variances in persons:
-        xy, scores = codec.decode(outputs, transform)
-        similarity = np.exp(-((xy[0] - labels[:, :2]) ** 2).sum(1) / variances)
-        differences.append(scores[0] - np.where(labels[:, 2] > 0, similarity, 0))
-    return float(np.mean(np.square(differences)))
+    for outputs, transforms, labels, variances in pictures:
+        xy, scores = codec.decode(outputs, transforms)
+        similarity = np.exp(-((xy - labels[..., :2]) ** 2).sum(2) / variances)
+        differences.append(scores - np.where(labels[..., 2] > 0, similarity, 0))
+    return float(np.mean(np.square(np.concatenate(differences))))
 
 
 if __name__ == "__main__":

@@ -20,14 +20,20 @@ def load_truth(folder: Path) -> COCO:
         return COCO(str(folder / "annotations.json"))
 
 
+def labelled_persons(truth: COCO, picture: int) -> list[dict[str, Any]]:
+    """The annotations of a picture's persons with keypoints."""
+    annotations = truth.loadAnns(truth.getAnnIds(imgIds=picture))
+    return [a for a in annotations if a["num_keypoints"] > 0 and not a["iscrowd"]]
+
+
 def ground_truth_boxes(truth: COCO) -> dict[int, list[list[float]]]:
-    """Boxes xyxy of the persons with keypoints, by picture."""
-    boxes: dict[int, list[list[float]]] = {}
-    for annotation in truth.loadAnns(truth.getAnnIds()):
-        if annotation["num_keypoints"] > 0 and not annotation["iscrowd"]:
-            x, y, w, h = annotation["bbox"]
-            boxes.setdefault(annotation["image_id"], []).append([x, y, x + w, y + h])
-    return boxes
+    """Boxes xyxy of the persons with keypoints, in the order of `labelled_persons`, by picture that has any."""
+    found = {}
+    for picture in truth.getImgIds():
+        boxes = [[x, y, x + w, y + h] for x, y, w, h in (a["bbox"] for a in labelled_persons(truth, picture))]
+        if boxes:
+            found[picture] = boxes
+    return found
 
 
 def score(truth: COCO, results: list[dict[str, Any]], resamplings: int) -> dict[str, Any]:
