@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import warnings
 from pathlib import Path
 
@@ -23,7 +24,6 @@ from torch import nn
 import _repository  # noqa: F401  (makes model_defs importable)
 from leanpose import COCO17, InputSpec, KeypointSet, ModelCard, SimCC
 from leanpose.card import METADATA_KEY
-from model_defs.amfacpose import CONFIGS as AMFACPOSE_CONFIGS
 from model_defs.amfacpose import AMFACPose, AMFACPoseConfig
 from model_defs.folding import Size, fold
 from model_defs.losses import KLDiscretLoss
@@ -93,8 +93,10 @@ def model_card(name: str, config: AMFACPoseConfig) -> ModelCard:
         keypoints = KeypointSet(tuple(f"keypoint_{i}" for i in range(count)), (), (), (sigma,) * count)
     spec = InputSpec(config.input_size, "rgb", MEAN, STD, PADDING, "plain")
     height, width = config.input_size
-    sized = f"{name.rpartition('-')[0]}-{height}x{width}" if name in AMFACPOSE_CONFIGS else name
-    return ModelCard(sized, spec, SimCC(config.split_ratio, "min", KLDiscretLoss().temperature), keypoints)
+    system = re.sub(r"-\d+x\d+$", "", name)  # a definition may be trained at another size than its own
+    return ModelCard(
+        f"{system}-{height}x{width}", spec, SimCC(config.split_ratio, "min", KLDiscretLoss().temperature), keypoints
+    )
 
 
 def compare(graph: onnx.ModelProto, model: nn.Module) -> float:

@@ -15,6 +15,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ import _repository  # noqa: F401  (makes model_defs importable)
 from leanpose import SimCC, simcc_input_to_bins
 from model_defs.amfacpose import AMFACPose
 from model_defs.losses import KLDiscretLoss, gaussian_bins, smoothed_bins
-from model_defs.registry import CONFIGS, build
+from model_defs.registry import CONFIGS
 from training.augment import Augmentation
 from training.cache import Crops
 from training.dataset import MEAN, STD, LabelWeights, Persons
@@ -38,7 +39,6 @@ from training.weights import fit_weights, read_weights, restore_statistics
 
 def main() -> None:
     options = _options()
-    torch.manual_seed(options.seed)
     options.out.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = Run(options, device)
@@ -79,10 +79,9 @@ class Run:
         benchmark = Benchmark(options.dev, input_size) if options.dev else None
         saved = time.monotonic()
         evaluated = self.seen
-        running, rate = math.nan, 0.0
-        bar = tqdm(
-            total=samples, initial=self.seen, desc=f"{input_size[0]}x{input_size[1]}", unit="img", smoothing=0.05
-        )
+        running = math.nan
+        size = f"{input_size[0]}x{input_size[1]}"
+        bar = tqdm(total=samples, initial=self.seen, desc=size, unit="img", smoothing=0.05)
         model.train()
         for pictures, points, weights in self._batches(persons, samples):
             rate = _learning_rate(options, self.seen, samples, first=index == 0)
@@ -92,9 +91,8 @@ class Run:
             running = loss if math.isnan(running) else 0.98 * running + 0.02 * loss
             self.seen += len(pictures)
             self.total += len(pictures)
-            _update_average(
-                average, model, min(0.999, (1 + self.total / options.batch) / (10 + self.total / options.batch))
-            )
+            steps = self.total / options.batch
+            _update_average(average, model, min(0.999, (1 + steps) / (10 + steps)))
             bar.update(len(pictures))
             bar.set_postfix(loss=f"{running:.3f}")
             last = self.seen >= samples
@@ -103,16 +101,14 @@ class Run:
                 # The rule and temperature that calibrate.py found once; here they only rank persons.
                 codec = SimCC(model.config.split_ratio, "mean", 0.02)
                 accuracy = benchmark.average_precision(average, self.device, codec)
-                self._log(size=f"{input_size[0]}x{input_size[1]}", loss=running, lr=rate, **accuracy)
+                self._log(size=size, loss=running, lr=rate, **accuracy)
             if last or time.monotonic() - saved > 60 * options.save_minutes:
                 saved = time.monotonic()
                 self._save(index, model, average, optimiser)
         bar.close()
         self.weights = average.state_dict()
-        _write(
-            options.out / f"{input_size[0]}x{input_size[1]}.pt",
-            {"config": options.model, "input_size": list(input_size), "ema": self.weights},
-        )
+        state = {"config": options.model, "input_size": list(input_size), "ema": self.weights}
+        _write(options.out / f"{size}.pt", state)
         self.stage, self.seen = index + 1, 0
 
     def _prepare(
@@ -120,9 +116,7 @@ class Run:
     ) -> tuple[AMFACPose, AMFACPose, torch.optim.Optimizer]:
         """The model, its running average and the optimiser, as the checkpoint or the stage before left them."""
         options = self.options
-        model = build(options.model, input_size=input_size)
-        if model.afpn is not None:
-            model.afpn.resize_first = True  # equal, and much less work
+        model = AMFACPose(replace(CONFIGS[options.model], input_size=input_size), resize_first=True)
         if self.weights is not None:
             fit_weights(model, self.weights)
         if not self.state and self.total == 0 and options.init and options.init.suffix == ".onnx":
@@ -172,7 +166,6 @@ class Run:
             sampler=sampler,
             num_workers=self.options.workers,
             drop_last=True,
-            persistent_workers=False,
             pin_memory=self.device.type == "cuda",
         )
 

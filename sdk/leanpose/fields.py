@@ -16,15 +16,16 @@ class Fields:
             raise ValueError(f"model card: {where or 'card'}: expected an object, got {type(data).__name__}")
         self._data, self._left = data, set(data)
 
+    def _path(self, name: str) -> str:
+        return f"{self._where}.{name}" if self._where else name
+
     def _fail(self, name: str, expected: str, value: Any) -> ValueError:
-        path = f"{self._where}.{name}" if self._where else name
-        return ValueError(f"model card: field {path}: expected {expected}, got {value!r:.80}")
+        return ValueError(f"model card: field {self._path(name)}: expected {expected}, got {value!r:.80}")
 
     def take(self, name: str) -> Any:
         """The value of a field; ValueError where the object lacks it."""
         if name not in self._data:
-            path = f"{self._where}.{name}" if self._where else name
-            raise ValueError(f"model card: field {path} is missing")
+            raise ValueError(f"model card: field {self._path(name)} is missing")
         self._left.discard(name)
         return self._data[name]
 
@@ -69,13 +70,8 @@ class Fields:
         sound = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == count
         if not sound or not all(_is_number(v, integers) and least <= v <= most and v > above for v in value):
             kind = "integers" if integers else "finite numbers"
-            bound = (
-                f" from {least:g} to {most:g}"
-                if least > -math.inf
-                else f" above {above:g}"
-                if above > -math.inf
-                else ""
-            )
+            bound = f" from {least:g} to {most:g}" if least > -math.inf else ""
+            bound += f" above {above:g}" if above > -math.inf else ""
             raise self._fail(name, f"{count} {kind}{bound}", value)
         return tuple(float(v) for v in value)
 
