@@ -1,0 +1,45 @@
+// Compiled once for each instruction set; see peak.hpp.
+namespace leanpose::LEANPOSE_ISA {
+
+inline Peak find_peak(const float* values, std::ptrdiff_t count) {
+    constexpr std::ptrdiff_t size = Floats::size;
+    float largest = -std::numeric_limits<float>::infinity();
+    bool has_nan = false;
+    std::ptrdiff_t i = 0;
+    if (count >= 4 * size) {
+        // four chains, so that no maximum waits for the one before
+        Floats a = Floats::all(largest), b = a, c = a, d = a;
+        typename Floats::Bits unordered = 0;
+        for (; i + 4 * size <= count; i += 4 * size) {
+            const Floats p = Floats::load(values + i), q = Floats::load(values + i + size);
+            const Floats r = Floats::load(values + i + 2 * size), s = Floats::load(values + i + 3 * size);
+            a = Floats::max(p, a);
+            b = Floats::max(q, b);
+            c = Floats::max(r, c);
+            d = Floats::max(s, d);
+            unordered |= Floats::unordered(p, q) | Floats::unordered(r, s);
+        }
+        float lanes[Floats::size];
+        Floats::max(Floats::max(a, b), Floats::max(c, d)).store(lanes);
+        for (const float lane : lanes) {
+            largest = lane > largest ? lane : largest;
+        }
+        has_nan = unordered != 0;
+    }
+    for (; i < count; ++i) {
+        largest = values[i] > largest ? values[i] : largest;
+        has_nan |= values[i] != values[i];
+    }
+
+    std::ptrdiff_t index = 0;
+    const Floats wanted = Floats::all(largest);
+    while (index + size <= count && Floats::equal(Floats::load(values + index), wanted) == 0) {
+        index += size;
+    }
+    while (index < count && !(values[index] == largest)) {
+        ++index;
+    }
+    return {index < count ? index : 0, largest, has_nan};  // no value equals the largest: all are NaN
+}
+
+}  // namespace leanpose::LEANPOSE_ISA
