@@ -99,6 +99,13 @@ inline void require_positive(double value, const char* name) {
     }
 }
 
+inline void require_threads(int threads) {
+    constexpr int largest = 256;
+    if (threads < 1 || threads > largest) {
+        value_error("threads must be from 1 to ", largest, ", got ", threads);
+    }
+}
+
 inline std::array<double, 3> three_values(py::handle object, const char* name) {
     const auto array = real_array(object, name);
     require_shape(array, name, "(3,)", {3});

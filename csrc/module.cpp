@@ -7,4 +7,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     leanpose::python::register_geometry(module);
     leanpose::python::register_crop(module);
     leanpose::python::register_simcc(module);
+    leanpose::python::register_simd(module);
 }

@@ -7,5 +7,6 @@ namespace leanpose::python {
 void register_geometry(pybind11::module_& module);
 void register_crop(pybind11::module_& module);
 void register_simcc(pybind11::module_& module);
+void register_simd(pybind11::module_& module);
 
 }  // namespace leanpose::python

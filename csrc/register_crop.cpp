@@ -2,6 +2,7 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,15 +14,15 @@ namespace leanpose::python {
 namespace {
 
 // Rows may be padded or reversed; any other layout is copied, and the copy must outlive the view.
-py::array picture(const py::object& object) {
+py::array picture(py::handle object, const char* name) {
     if (!py::isinstance<py::array_t<std::uint8_t>>(object)) {
-        type_error("image must be a uint8 array of shape (H, W, 3) in BGR order, got ", describe(object));
+        type_error(name, " must be a uint8 array of shape (H, W, 3) in BGR order, got ", describe(object));
     }
     auto image = py::reinterpret_borrow<py::array>(object);
-    require_shape(image, "image", "(H, W, 3)", {any_length, any_length, 3});
+    require_shape(image, name, "(H, W, 3)", {any_length, any_length, 3});
     for (const py::ssize_t side : {image.shape(0), image.shape(1)}) {
         if (side < 1 || side > std::numeric_limits<int>::max()) {
-            value_error("image must have at least one pixel and sides below 2**31, got shape ", shape_text(image));
+            value_error(name, " must have at least one pixel and sides below 2**31, got shape ", shape_text(image));
         }
     }
     const bool packed_pixels = image.strides(2) == 1 && (image.strides(1) == 3 || image.shape(1) == 1);
@@ -33,18 +34,77 @@ ImageView view_of(const py::array& image) {
             static_cast<int>(image.shape(0)), static_cast<std::ptrdiff_t>(image.strides(0))};
 }
 
+// One picture, or a list or tuple of them.
+std::vector<py::array> pictures_of(const py::object& object) {
+    std::vector<py::array> images;
+    if (!py::isinstance<py::list>(object) && !py::isinstance<py::tuple>(object)) {
+        images.push_back(picture(object, "image"));
+        return images;
+    }
+    for (const py::handle item : object) {
+        images.push_back(picture(item, text("image[", images.size(), "]").c_str()));
+    }
+    return images;
+}
+
+// The picture of each of `count` transforms.
+std::vector<std::size_t> picture_indices(const py::object& object, std::size_t pictures, std::size_t count) {
+    if (object.is_none()) {
+        if (pictures != 1 && count > 0) {
+            value_error("pictures must tell which of the ", pictures, " images each transform belongs to, got None");
+        }
+        return std::vector<std::size_t>(count, 0);
+    }
+    const auto given = py::array::ensure(object);
+    const std::string kind(1, given ? given.dtype().kind() : 'O');
+    const bool integers = kind == "i" || kind == "u" || (given && given.size() == 0);
+    if (!integers) {
+        type_error("pictures must be an array of integers, got ", describe(object));
+    }
+    const auto indices = Array<std::int64_t>::ensure(given);
+    require_shape(indices, "pictures", "(N,), one index for each transform", {static_cast<py::ssize_t>(count)});
+    std::vector<std::size_t> result;
+    result.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::int64_t index = indices.data()[i];
+        if (index < 0 || index >= static_cast<std::int64_t>(pictures)) {
+            value_error("pictures[", i, "] = ", index, ", but there are ", pictures, " images, counted from 0");
+        }
+        result.push_back(static_cast<std::size_t>(index));
+    }
+    return result;
+}
+
+py::dtype dtype_of(Element element) {
+    switch (element) {
+        case Element::float16: return py::dtype("float16");
+        case Element::uint8: return py::dtype("uint8");
+        default: return py::dtype("float32");
+    }
+}
+
 // The array to write into: the caller's, or a new one.
-py::array_t<float> target(const py::object& out, py::ssize_t count, const Size& size) {
-    const std::array<py::ssize_t, 4> shape{count, 3, size.height, size.width};
+py::array target(const py::object& out, py::ssize_t count, const CropFormat& format) {
+    std::vector<py::ssize_t> shape{count};
+    if (format.flipped) {
+        shape.push_back(2);
+    }
+    if (format.layout == Layout::nchw) {
+        shape.insert(shape.end(), {3, format.height, format.width});
+    } else {
+        shape.insert(shape.end(), {format.height, format.width, 3});
+    }
+    const py::dtype dtype = dtype_of(format.element);
     if (out.is_none()) {
-        return py::array_t<float>(shape);
+        return py::array(dtype, shape);
     }
-    if (!py::isinstance<py::array_t<float>>(out)) {
-        type_error("out must be a float32 array, got ", describe(out));
+    const bool is_array = py::isinstance<py::array>(out);
+    if (!is_array || !py::reinterpret_borrow<py::array>(out).dtype().equal(dtype)) {
+        type_error("out must be a ", std::string(py::str(dtype)), " array, got ", describe(out));
     }
-    auto array = py::reinterpret_borrow<py::array_t<float>>(out);
-    if (array.ndim() != 4 || !std::equal(shape.begin(), shape.end(), array.shape())) {
-        value_error("out must have shape (", count, ", 3, ", size.height, ", ", size.width, "), got ",
+    auto array = py::reinterpret_borrow<py::array>(out);
+    if (!std::equal(shape.begin(), shape.end(), array.shape(), array.shape() + array.ndim())) {
+        value_error("out must have shape ", std::string(py::str(py::tuple(py::cast(shape)))), ", got ",
                     shape_text(array));
     }
     constexpr int layout = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
@@ -55,13 +115,19 @@ py::array_t<float> target(const py::object& out, py::ssize_t count, const Size& 
 }
 
 CropFormat crop_format(const Size& size, const py::object& mean, const py::object& deviation,
-                       const std::string& color, const py::object& border) {
-    const CropFormat format{size.width,
-                            size.height,
-                            three_values(mean, "mean"),
-                            three_values(deviation, "std"),
-                            choice<ColorOrder>(color, "color", {{"rgb", ColorOrder::rgb}, {"bgr", ColorOrder::bgr}}),
-                            three_values(border, "border")};
+                       const std::string& color, const py::object& border, const std::string& dtype,
+                       const std::string& layout, bool flipped) {
+    const CropFormat format{
+        size.width,
+        size.height,
+        three_values(mean, "mean"),
+        three_values(deviation, "std"),
+        choice<ColorOrder>(color, "color", {{"rgb", ColorOrder::rgb}, {"bgr", ColorOrder::bgr}}),
+        three_values(border, "border"),
+        choice<Element>(dtype, "dtype",
+                        {{"float32", Element::float32}, {"float16", Element::float16}, {"uint8", Element::uint8}}),
+        choice<Layout>(layout, "layout", {{"nchw", Layout::nchw}, {"nhwc", Layout::nhwc}}),
+        flipped};
     for (std::size_t c = 0; c < 3; ++c) {
         if (!(format.std[c] >= std::numeric_limits<float>::min())) {
             value_error("std must be positive, and not so small that float32 loses it; got ", format.std[c],
@@ -74,24 +140,32 @@ CropFormat crop_format(const Size& size, const py::object& mean, const py::objec
     return format;
 }
 
-py::array_t<float> crop_persons(const py::object& image_object, const py::object& transforms_object,
-                                const py::object& size_object, const py::object& mean,
-                                const py::object& deviation, const std::string& color, const py::object& border,
-                                const py::object& out) {
-    const py::array image = picture(image_object);
+py::array crop_persons(const py::object& image_object, const py::object& transforms_object,
+                       const py::object& size_object, const py::object& mean, const py::object& deviation,
+                       const std::string& color, const py::object& border, const py::object& pictures,
+                       const std::string& dtype, const std::string& layout, bool flipped, int threads,
+                       const py::object& out) {
+    const std::vector<py::array> images = pictures_of(image_object);
     const std::vector<Affine> transforms = affines(transforms_object);
+    const std::vector<std::size_t> indices = picture_indices(pictures, images.size(), transforms.size());
     const Size size = input_size(size_object, 1);
-    const CropFormat format = crop_format(size, mean, deviation, color, border);
-    auto result = target(out, static_cast<py::ssize_t>(transforms.size()), size);
+    const CropFormat format = crop_format(size, mean, deviation, color, border, dtype, layout, flipped);
+    require_threads(threads);
+    auto result = target(out, static_cast<py::ssize_t>(transforms.size()), format);
 
-    const ImageView view = view_of(image);
-    float* destination = result.mutable_data();
+    std::vector<ImageView> views;
+    for (const py::array& image : images) {
+        views.push_back(view_of(image));
+    }
+    std::vector<CropItem> items;
+    items.reserve(transforms.size());
+    for (std::size_t i = 0; i < transforms.size(); ++i) {
+        items.push_back({&views[indices[i]], transforms[i]});
+    }
+    void* const destination = result.mutable_data();
     {
         const py::gil_scoped_release release;
-        for (const Affine& transform : transforms) {
-            crop(view, transform, format, destination);
-            destination += std::ptrdiff_t{3} * size.height * size.width;
-        }
+        crop_batch(items.data(), static_cast<std::ptrdiff_t>(items.size()), format, destination, threads);
     }
     return result;
 }
@@ -100,32 +174,42 @@ py::array_t<float> crop_persons(const py::object& image_object, const py::object
 
 void register_crop(py::module_& module) {
     module.def("crop", &crop_persons, py::arg("image"), py::arg("transforms"), py::arg("input_size"), py::arg("mean"),
-               py::arg("std"), py::arg("color"), py::arg("border") = py::make_tuple(0, 0, 0),
-               py::arg("out") = py::none(),
-               R"(crop(image, transforms, input_size, mean, std, color, border=(0, 0, 0), out=None)
+               py::arg("std"), py::arg("color"), py::arg("border") = py::make_tuple(0, 0, 0), py::kw_only(),
+               py::arg("pictures") = py::none(), py::arg("dtype") = "float32", py::arg("layout") = "nchw",
+               py::arg("flipped") = false, py::arg("threads") = 1, py::arg("out") = py::none(),
+               R"(crop(image, transforms, input_size, mean, std, color, border=(0, 0, 0), *, pictures=None, dtype='float32', layout='nchw', flipped=False, threads=1, out=None)
 --
 
-The normalised network inputs of the persons of one picture, in one pass over the pixels.
+The normalised network inputs of the persons of one or many pictures, in one pass over the pixels.
 
 Each value is (sample - mean) / std, where the sample is bilinear with weights that are not rounded; neighbours outside
-the picture have the border's colour. The interpreter lock is released while the pixels are read.
+the picture have the border's colour. The interpreter lock is released while the pixels are read. Matrices without
+rotation are the fastest.
 
 Args:
-    image: (H, W, 3) uint8, BGR; rows may be padded or reversed, any other layout is copied first.
+    image: (H, W, 3) uint8, BGR, or a list or tuple of such arrays of any sizes; rows may be padded or reversed, any
+        other layout is copied first.
     transforms: (N, 2, 3) finite matrices, input pixel (u, v, 1) to picture (x, y); N may be 0.
     input_size: (height, width) of the network's input.
     mean: (3,) numbers in 0..255, in the output's channel order.
     std: (3,) positive numbers, likewise.
     color: channel order of the output, "rgb" or "bgr".
     border: (3,) numbers in 0..255, BGR.
-    out: (N, 3, height, width) float32 array to write into, C-contiguous and writeable, or None for a new one.
+    pictures: (N,) integers, the index in ``image`` of each person's picture; needed where there are several.
+    dtype: "float32", "float16", or "uint8", rounded to nearest and saturated.
+    layout: "nchw" or "nhwc".
+    flipped: whether each crop is followed by its mirror image (input pixel u to width - 1 - u).
+    threads: how many threads share the work, at least 1.
+    out: array to write into, of the result's shape and dtype, C-contiguous and writeable, or None for a new one.
 
 Returns:
-    (N, 3, height, width) float32; ``out`` itself where given.
+    (N, 3, height, width) for "nchw" or (N, height, width, 3) for "nhwc", with ``flipped`` (N, 2, ...) of crops and
+    mirror images; ``out`` itself where given.
 
 Raises:
     TypeError: an argument of the wrong type or dtype.
-    ValueError: a wrong shape or layout, an empty picture, a value that is not finite, or std not positive.
+    ValueError: a wrong shape or layout, an empty picture, a value that is not finite, std not positive, an index
+        without a picture, or an unknown name.
 )");
 }
 

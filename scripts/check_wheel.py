@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -24,7 +27,19 @@ def problems(path: Path) -> list[str]:
             found.append(f"it holds {name}")
     if path.stat().st_size > LARGEST:
         found.append(f"it has {path.stat().st_size / 1e6:.1f} MB, more than {LARGEST / 1e6:.0f}")
-    return found
+    return found + missing_kernels(path)
+
+
+def missing_kernels(path: Path) -> list[str]:
+    """Instruction sets whose kernels a wheel for x86-64 lacks, by the registers in the disassembly of its module."""
+    if not path.stem.endswith("x86_64"):
+        return []
+    with zipfile.ZipFile(path) as wheel, tempfile.TemporaryDirectory() as folder:
+        name = next(name for name in wheel.namelist() if "/_core." in name and name.endswith(".so"))
+        module = wheel.extract(name, folder)
+        code = subprocess.run(["objdump", "-d", module], capture_output=True, text=True, check=True).stdout
+    kernels = {"AVX2": r"vfmadd\w+ps .*%ymm", "AVX-512": r"vfmadd\w+ps .*%zmm", "baseline": r"\tmulps .*%xmm"}
+    return [f"its module has no {name} kernels" for name, pattern in kernels.items() if not re.search(pattern, code)]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import resource
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,14 @@ MEAN = np.array([123.675, 116.28, 103.53])
 STD = np.array([58.395, 57.12, 57.375])
 BORDER = (114, 30, 250)
 IDENTITY = np.array([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
+
+
+@pytest.fixture(autouse=True, scope="module", params=_core.simd_levels())
+def simd(request):
+    """Every test runs on every instruction set of this machine."""
+    best = _core.simd_level()
+    yield _core.use_simd(request.param)
+    _core.use_simd(best)
 
 
 def picture(height, width, seed=0):
@@ -154,6 +163,101 @@ def test_any_layout_of_the_picture(view):
     np.testing.assert_allclose(crops, expected, rtol=0, atol=2e-4)
 
 
+boxes = st.tuples(st.floats(-30, 110), st.floats(-30, 110), st.floats(0.02, 9), st.floats(0.02, 9), st.booleans())
+
+
+@given(image_size=sizes, input_size=sizes, box=boxes, border=st.tuples(*[st.floats(0, 255)] * 3))
+def test_without_rotation(image_size, input_size, box, border):
+    image = picture(*image_size)
+    x, y, step_x, step_y, mirrored = box
+    matrices = np.array([[[-step_x if mirrored else step_x, 0, x], [0, step_y, y]]])
+    crops = _core.crop(image, matrices, input_size, (0, 0, 0), (1, 1, 1), "bgr", border)
+    expected = reference(image, matrices, input_size, 0, 1, "bgr", border)
+    np.testing.assert_allclose(crops, expected, rtol=0, atol=2e-4)
+
+
+@given(
+    image_sizes=st.lists(sizes, min_size=1, max_size=3),
+    input_size=sizes,
+    scales=st.lists(st.floats(0.1, 5), max_size=4),
+    angle=st.sampled_from([0.0, 0.0, 0.7]),
+    layout=st.sampled_from(["nchw", "nhwc"]),
+    dtype=st.sampled_from(["float32", "float16", "uint8"]),
+    flipped=st.booleans(),
+    threads=st.integers(1, 5),
+    given_out=st.booleans(),
+)
+def test_every_format_holds_the_same_values(
+    image_sizes, input_size, scales, angle, layout, dtype, flipped, threads, given_out
+):
+    images = [picture(*size, seed=i) for i, size in enumerate(image_sizes)]
+    pictures = np.arange(len(scales)) % len(images)
+    matrices = [about(images[p], input_size, s, angle) for p, s in zip(pictures, scales, strict=True)]
+    matrices = np.reshape(matrices, (-1, 2, 3))
+    mean, std = (100, 110, 120) if dtype != "uint8" else (0, 10, -20), (50, 60, 70) if dtype != "uint8" else (1, 2, 1)
+    expected = [
+        _core.crop(images[p], m[None], input_size, mean, std, "rgb") for p, m in zip(pictures, matrices, strict=True)
+    ]
+    expected = np.concatenate([np.empty((0, 3, *input_size), np.float32), *expected])
+    if flipped:
+        expected = np.stack([expected, expected[..., ::-1]], axis=1)
+    if layout == "nhwc":
+        expected = np.moveaxis(expected, -3, -1)
+    if dtype == "uint8":
+        expected = np.clip(np.floor(expected + np.float32(0.5)), 0, 255)
+    expected = expected.astype(dtype)
+    out = np.empty_like(expected, order="C") if given_out else None
+    crops = _core.crop(
+        images,
+        matrices,
+        input_size,
+        mean,
+        std,
+        "rgb",
+        pictures=pictures,
+        layout=layout,
+        dtype=dtype,
+        flipped=flipped,
+        threads=threads,
+        out=out,
+    )
+    assert crops.dtype == expected.dtype
+    assert crops.flags.c_contiguous
+    assert out is None or crops is out
+    np.testing.assert_array_equal(crops, expected)
+
+
+def test_halves_round_to_nearest_even_and_overflow_to_infinity():
+    values = np.arange(256, dtype=np.uint8)
+    image = np.repeat(values[None, :, None], 3, axis=2)
+    for mean, std in [(0, 1), (0, 3e-3), (100, 1.7e6), (1, 4e9), (127.3, 12345.67)]:
+        arguments = (image, IDENTITY, (1, 256), (mean,) * 3, (std,) * 3, "bgr")
+        with np.errstate(over="ignore"):
+            expected = _core.crop(*arguments).astype(np.float16)
+        np.testing.assert_array_equal(_core.crop(*arguments, dtype="float16"), expected)
+
+
+def test_the_sides_of_a_crop_beyond_the_picture_are_border():
+    image = picture(10, 10)
+    wide = np.array([[[1.5, 0, -40], [0, 1.5, -40]]])
+    crops = _core.crop(image, wide, (64, 70), (0, 0, 0), (1, 1, 1), "bgr", BORDER)
+    expected = reference(image, wide, (64, 70), 0, 1, "bgr", BORDER)
+    np.testing.assert_allclose(crops, expected, atol=2e-4)
+    np.testing.assert_array_equal(crops[0, :, :, -1], np.repeat(np.reshape(BORDER, (3, 1)), 64, axis=1))
+
+
+def test_memory_stays_flat():
+    image = picture(40, 30)
+    matrices = np.repeat(about(image, (16, 12), 1.0, 0.3)[None], 2, axis=0)
+    crop = lambda: _core.crop(image, matrices, (16, 12), MEAN, STD, "rgb", flipped=True)  # noqa: E731
+    for _ in range(1000):
+        crop()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(100_000):
+        crop()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 4096  # KiB
+
+
 def test_writes_into_slices_of_one_batch():
     batch = np.full((4, 3, 16, 12), np.nan, np.float32)
     images = [picture(20, 20, seed=1), picture(30, 10, seed=2)]
@@ -196,7 +300,15 @@ GOOD = {
 BAD = [
     ({"image": np.zeros((6, 5, 3), np.float32)}, TypeError, "image must be a uint8 array .* got float32 array"),
     ({"image": np.zeros((6, 5, 3), np.int8)}, TypeError, "got int8 array of shape"),
-    ({"image": [[[0, 0, 0]]]}, TypeError, "image must be a uint8 array .* got list"),
+    ({"image": "picture"}, TypeError, "image must be a uint8 array .* got str"),
+    ({"image": [[[0, 0, 0]]]}, TypeError, r"image\[0\] must be a uint8 array .* got list"),
+    ({"image": [picture(2, 2), None]}, TypeError, r"image\[1\] must be a uint8 array .* got NoneType"),
+    ({"image": [picture(2, 2)] * 2}, ValueError, "pictures must tell which of the 2 images"),
+    ({"image": []}, ValueError, "pictures must tell which of the 0 images"),
+    ({"pictures": [1]}, ValueError, r"pictures\[0\] = 1, but there are 1 images"),
+    ({"pictures": [-1]}, ValueError, r"pictures\[0\] = -1, but there are 1 images"),
+    ({"pictures": [0, 0]}, ValueError, r"pictures must have shape \(N,\), one index .* got \(2,\)"),
+    ({"pictures": [0.0]}, TypeError, "pictures must be an array of integers, got list"),
     ({"image": None}, TypeError, "got NoneType"),
     ({"image": np.zeros((6, 5), np.uint8)}, ValueError, r"image must have shape \(H, W, 3\), got \(6, 5\)"),
     ({"image": np.zeros((6, 5, 4), np.uint8)}, ValueError, r"image must have shape \(H, W, 3\), got \(6, 5, 4\)"),
@@ -217,6 +329,11 @@ BAD = [
     ({"std": 1.0}, ValueError, r"std must have shape \(3,\), got \(\)"),
     ({"color": "RGB"}, ValueError, "color must be one of 'rgb', 'bgr', got 'RGB'"),
     ({"border": (0, 0, np.inf)}, ValueError, r"border\[2\] holds inf"),
+    ({"dtype": "float64"}, ValueError, "dtype must be one of 'float32', 'float16', 'uint8', got 'float64'"),
+    ({"layout": "chwn"}, ValueError, "layout must be one of 'nchw', 'nhwc', got 'chwn'"),
+    ({"threads": 0}, ValueError, "threads must be from 1 to 256, got 0"),
+    ({"out": np.zeros((1, 3, 8, 6), np.float32), "flipped": True}, ValueError, r"shape \(1, 2, 3, 8, 6\)"),
+    ({"out": np.zeros((1, 3, 8, 6), np.float32), "dtype": "uint8"}, TypeError, "be a uint8 array, got float32"),
     ({"border": 0}, ValueError, r"border must have shape \(3,\)"),
     ({"border": (0, 0, 256)}, ValueError, "border must be from 0 to 255, got 256"),
     ({"border": (-1, 0, 0)}, ValueError, "border must be from 0 to 255, got -1"),
@@ -257,7 +374,7 @@ def test_threads_share_pictures():
 def test_releases_the_interpreter_lock():
     # With such a switch interval a thread gives the lock up only of its own accord: the other runs only if crop does.
     image, out, ran = picture(64, 64), np.empty((8, 3, 64, 64), np.float32), []
-    arguments = (image, np.repeat(IDENTITY, 8, axis=0), (64, 64), MEAN, STD, "rgb", np.zeros(3), out)
+    arguments = (image, np.repeat(IDENTITY, 8, axis=0), (64, 64), MEAN, STD, "rgb", np.zeros(3))
     gate = threading.Lock()
     gate.acquire()
     other = threading.Thread(target=lambda: (gate.acquire(), ran.append(True)))
@@ -267,7 +384,7 @@ def test_releases_the_interpreter_lock():
         other.start()
         gate.release()
         for _ in range(2000):
-            _core.crop(*arguments)
+            _core.crop(*arguments, out=out)
             if ran:
                 break
         seen = bool(ran)

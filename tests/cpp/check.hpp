@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <limits>
 
+#include "leanpose/simd/isa.hpp"
+
 namespace leanpose::test {
 
 inline int failures = 0;
@@ -18,6 +20,19 @@ inline void check(bool holds, const char* expression, const char* file, int line
 
 inline bool near(double a, double b, double tolerance = 1e-4) {
     return std::abs(a - b) <= tolerance;
+}
+
+// Runs a test on every instruction set of this machine.
+inline void on_every_isa(void (*run)()) {
+    const Isa best = active_isa();
+    for (const Isa isa : {Isa::portable, Isa::neon, Isa::avx2, Isa::avx512}) {
+        if (use_isa(isa)) {
+            const int before = failures;
+            run();
+            std::printf("%s: %s\n", isa_name(isa), failures == before ? "passed" : "failed");
+        }
+    }
+    use_isa(best);
 }
 
 // The exit code of a test.

@@ -43,6 +43,12 @@ CropFormat unit_format(int width, int height, ColorOrder color) {
     return {width, height, {0.0, 0.0, 0.0}, {1.0, 1.0, 1.0}, color, {7.0, 80.0, 200.0}};
 }
 
+// One crop of floats.
+void crop(const ImageView& image, const Affine& transform, const CropFormat& format, float* out) {
+    const CropItem item{&image, transform};
+    crop_batch(&item, 1, format, out);
+}
+
 void test_crop_values() {
     const Picture picture(9, 7, 5);
     for (const ColorOrder color : {ColorOrder::rgb, ColorOrder::bgr}) {
@@ -97,6 +103,43 @@ void test_crop_upwards() {
     }
 }
 
+// Halves, bytes, both layouts, mirror images and threads hold what single float crops hold.
+void test_crop_formats() {
+    const Picture first(21, 17, 2), second(9, 30);
+    const std::vector<CropItem> items{{&first.view, {0.7, 0, 1, 0, 0.8, -2}},
+                                      {&second.view, {0.3, 0.1, 1, -0.1, 0.4, 5}},
+                                      {&first.view, {3.1, 0, -20, 0, 5.0, 3}}};
+    const std::size_t width = 19, height = 11, pixels = width * height;
+    const CropFormat plain = unit_format(19, 11, ColorOrder::rgb);
+    std::vector<float> expected(items.size() * 3 * pixels);
+    crop_batch(items.data(), 3, plain, expected.data());
+    for (const int threads : {1, 2, 7, 100}) {
+        CropFormat format = plain;
+        format.flipped = true;
+        format.layout = Layout::nhwc;
+        format.element = Element::uint8;
+        std::vector<std::uint8_t> bytes(items.size() * 6 * pixels);
+        crop_batch(items.data(), 3, format, bytes.data(), threads);
+        format.layout = Layout::nchw;
+        format.element = Element::float16;
+        std::vector<std::uint16_t> halves(bytes.size());
+        crop_batch(items.data(), 3, format, halves.data(), threads);
+        for (std::size_t n = 0; n < items.size(); ++n) {
+            for (std::size_t c = 0; c < 3; ++c) {
+                for (std::size_t i = 0; i < pixels; ++i) {
+                    const std::size_t mirrored = i / width * width + width - 1 - i % width;
+                    const float value = expected[(n * 3 + c) * pixels + i];
+                    CHECK(bytes[n * 6 * pixels + 3 * i + c] == static_cast<std::uint8_t>(value + 0.5F));
+                    CHECK(bytes[(n * 6 + 3) * pixels + 3 * mirrored + c] == static_cast<std::uint8_t>(value + 0.5F));
+                    CHECK(halves[(n * 6 + c) * pixels + i] == portable::half_of(value));
+                    CHECK(halves[(n * 6 + 3 + c) * pixels + mirrored] == portable::half_of(value));
+                }
+            }
+        }
+    }
+    crop_batch(nullptr, 0, plain, nullptr, 4);
+}
+
 // Every value written is finite and between the extremes of picture and border; the sanitizer watches the reads.
 void test_crop_hostile() {
     const double largest = std::numeric_limits<double>::max();
@@ -124,9 +167,12 @@ void test_crop_hostile() {
 }  // namespace
 
 int main() {
-    test_crop_values();
-    test_crop_normalises();
-    test_crop_upwards();
-    test_crop_hostile();
+    on_every_isa([] {
+        test_crop_values();
+        test_crop_normalises();
+        test_crop_upwards();
+        test_crop_formats();
+        test_crop_hostile();
+    });
     return failed();
 }

@@ -7,7 +7,6 @@
 
 #include "check.hpp"
 #include "leanpose/peak.hpp"
-#include "leanpose/simd/isa.hpp"
 
 namespace {
 
@@ -49,13 +48,6 @@ void test_every_length() {
 }  // namespace
 
 int main() {
-    const Isa best = active_isa();
-    for (const Isa isa : {Isa::portable, Isa::neon, Isa::avx2, Isa::avx512}) {
-        if (use_isa(isa)) {
-            std::printf("%s\n", isa_name(isa));
-            test_every_length();
-        }
-    }
-    CHECK(isa_available(best) && use_isa(best) && active_isa() == best);
+    on_every_isa(test_every_length);
     return failed();
 }

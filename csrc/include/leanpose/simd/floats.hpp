@@ -70,14 +70,14 @@ struct Floats {
             p[i] = half_of(v[i]);
         }
     }
-    friend Floats operator+(Floats a, Floats b) {
-        return {{a.v[0] + b.v[0], a.v[1] + b.v[1], a.v[2] + b.v[2], a.v[3] + b.v[3]}};
+    Floats operator+(Floats b) const {
+        return {{v[0] + b.v[0], v[1] + b.v[1], v[2] + b.v[2], v[3] + b.v[3]}};
     }
-    friend Floats operator-(Floats a, Floats b) {
-        return {{a.v[0] - b.v[0], a.v[1] - b.v[1], a.v[2] - b.v[2], a.v[3] - b.v[3]}};
+    Floats operator-(Floats b) const {
+        return {{v[0] - b.v[0], v[1] - b.v[1], v[2] - b.v[2], v[3] - b.v[3]}};
     }
-    friend Floats operator*(Floats a, Floats b) {
-        return {{a.v[0] * b.v[0], a.v[1] * b.v[1], a.v[2] * b.v[2], a.v[3] * b.v[3]}};
+    Floats operator*(Floats b) const {
+        return {{v[0] * b.v[0], v[1] * b.v[1], v[2] * b.v[2], v[3] * b.v[3]}};
     }
     // a * b + c, rounded once or twice
     static Floats fma(Floats a, Floats b, Floats c) { return a * b + c; }
@@ -150,9 +150,9 @@ struct Floats {
     void store_half(std::uint16_t* p) const {
         _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
     }
-    friend Floats operator+(Floats a, Floats b) { return {_mm256_add_ps(a.v, b.v)}; }
-    friend Floats operator-(Floats a, Floats b) { return {_mm256_sub_ps(a.v, b.v)}; }
-    friend Floats operator*(Floats a, Floats b) { return {_mm256_mul_ps(a.v, b.v)}; }
+    Floats operator+(Floats b) const { return {_mm256_add_ps(v, b.v)}; }
+    Floats operator-(Floats b) const { return {_mm256_sub_ps(v, b.v)}; }
+    Floats operator*(Floats b) const { return {_mm256_mul_ps(v, b.v)}; }
     static Floats fma(Floats a, Floats b, Floats c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
     static Floats max(Floats a, Floats b) { return {_mm256_max_ps(a.v, b.v)}; }
     static Bits equal(Floats a, Floats b) { return bits(_mm256_cmp_ps(a.v, b.v, _CMP_EQ_OQ)); }
@@ -210,9 +210,9 @@ struct Floats {
     void store_half(std::uint16_t* p) const {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
     }
-    friend Floats operator+(Floats a, Floats b) { return {_mm512_add_ps(a.v, b.v)}; }
-    friend Floats operator-(Floats a, Floats b) { return {_mm512_sub_ps(a.v, b.v)}; }
-    friend Floats operator*(Floats a, Floats b) { return {_mm512_mul_ps(a.v, b.v)}; }
+    Floats operator+(Floats b) const { return {_mm512_add_ps(v, b.v)}; }
+    Floats operator-(Floats b) const { return {_mm512_sub_ps(v, b.v)}; }
+    Floats operator*(Floats b) const { return {_mm512_mul_ps(v, b.v)}; }
     static Floats fma(Floats a, Floats b, Floats c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
     static Floats max(Floats a, Floats b) { return {_mm512_max_ps(a.v, b.v)}; }
     static Bits equal(Floats a, Floats b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ); }
@@ -265,9 +265,9 @@ struct Floats {
     }
     void store(float* p) const { vst1q_f32(p, v); }
     void store_half(std::uint16_t* p) const { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v))); }
-    friend Floats operator+(Floats a, Floats b) { return {vaddq_f32(a.v, b.v)}; }
-    friend Floats operator-(Floats a, Floats b) { return {vsubq_f32(a.v, b.v)}; }
-    friend Floats operator*(Floats a, Floats b) { return {vmulq_f32(a.v, b.v)}; }
+    Floats operator+(Floats b) const { return {vaddq_f32(v, b.v)}; }
+    Floats operator-(Floats b) const { return {vsubq_f32(v, b.v)}; }
+    Floats operator*(Floats b) const { return {vmulq_f32(v, b.v)}; }
     static Floats fma(Floats a, Floats b, Floats c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
     static Floats max(Floats a, Floats b) { return {vbslq_f32(vcgtq_f32(a.v, b.v), a.v, b.v)}; }
     static Bits equal(Floats a, Floats b) { return bits(vceqq_f32(a.v, b.v)); }
