@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <initializer_list>
 
 // x86-64 kernels carry their own target and are chosen at run time; NEON is part of every aarch64.
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -33,8 +34,8 @@ inline bool isa_available(Isa isa) {
 #if defined(LEANPOSE_NEON)
         case Isa::neon: return true;
 #elif defined(LEANPOSE_X86)
-        case Isa::avx2:
-            return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+        case Isa::avx2:  // F16C is older than both, and not every compiler can ask for it
+            return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
         case Isa::avx512:
             return isa_available(Isa::avx2) && __builtin_cpu_supports("avx512f") &&
                    __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
