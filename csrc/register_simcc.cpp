@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,21 +11,60 @@
 namespace leanpose::python {
 namespace {
 
-Array<float> axis_logits(const py::object& object, const char* name) {
+// Persons may be strided, as every second one of an array is; any other layout is copied.
+py::array_t<float> axis_logits(const py::object& object, const char* name) {
     if (!py::isinstance<py::array_t<float>>(object)) {
         type_error(name, " must be a float32 array of shape (B, K, bins), got ", describe(object),
                    "; convert other dtypes, float16 too, with .astype(numpy.float32)");
     }
-    const auto logits = Array<float>::ensure(object);
+    auto logits = py::reinterpret_borrow<py::array_t<float>>(object);
     require_shape(logits, name, "(B, K, bins)", {any_length, any_length, any_length});
     if (logits.shape(1) < 1 || logits.shape(2) < 1) {
         value_error(name, " must hold at least one keypoint and one bin, got shape ", shape_text(logits));
     }
+    constexpr py::ssize_t item = sizeof(float);
+    const bool packed = logits.strides(2) == item && logits.strides(1) == item * logits.shape(2) &&
+                        logits.strides(0) % item == 0 &&
+                        (logits.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0;
+    if (!packed) {
+        logits = Array<float>::ensure(logits);
+    }
     return logits;
 }
 
+SimccAxis axis_of(const py::array_t<float>& logits) {
+    return {logits.data(), logits.shape(2), logits.strides(0) / static_cast<py::ssize_t>(sizeof(float))};
+}
+
+void require_same_shape(const py::array& array, const char* name, const py::array& other, const char* other_name) {
+    if (!std::equal(array.shape(), array.shape() + array.ndim(), other.shape(), other.shape() + other.ndim())) {
+        value_error(name, " must have the shape of ", other_name, ", ", shape_text(other), ", got ",
+                    shape_text(array));
+    }
+}
+
+// For each keypoint its index in a mirror image.
+std::vector<std::ptrdiff_t> flip_indices(const py::object& object, py::ssize_t keypoints) {
+    const auto given = py::array::ensure(object);
+    if (!given || std::string("iu").find(given.dtype().kind()) == std::string::npos) {
+        type_error("flip_index must be an array of integers, got ", describe(object));
+    }
+    const auto indices = Array<std::int64_t>::ensure(given);
+    require_shape(indices, "flip_index", "(K,), one index for each keypoint", {keypoints});
+    std::vector<std::ptrdiff_t> result;
+    for (py::ssize_t k = 0; k < keypoints; ++k) {
+        const std::int64_t index = indices.data()[k];
+        if (index < 0 || index >= keypoints) {
+            value_error("flip_index[", k, "] must be from 0 to ", keypoints - 1, ", got ", index);
+        }
+        result.push_back(static_cast<std::ptrdiff_t>(index));
+    }
+    return result;
+}
+
 py::tuple decode(const py::object& x_object, const py::object& y_object, const py::object& transforms_object,
-                 double split_ratio, const std::string& score_rule, std::optional<double> temperature) {
+                 double split_ratio, const std::string& score_rule, std::optional<double> temperature, bool refine,
+                 const py::object& flipped, const py::object& flip_index) {
     const auto x = axis_logits(x_object, "simcc_x");
     const auto y = axis_logits(y_object, "simcc_y");
     if (x.shape(0) != y.shape(0) || x.shape(1) != y.shape(1)) {
@@ -47,16 +88,34 @@ py::tuple decode(const py::object& x_object, const py::object& y_object, const p
                                                     {"mean", ScoreRule::mean},
                                                     {"max", ScoreRule::max},
                                                     {"product", ScoreRule::product}}),
-                                 temperature};
+                                 temperature, refine};
+    if (flipped.is_none() != flip_index.is_none()) {
+        value_error("flipped and flip_index must be given together");
+    }
+    py::array_t<float> flipped_x, flipped_y;
+    std::vector<std::ptrdiff_t> indices;
+    std::optional<SimccFlip> flip;
+    if (!flipped.is_none()) {
+        if (!py::isinstance<py::sequence>(flipped) || py::len(flipped) != 2) {
+            type_error("flipped must be a pair (simcc_x, simcc_y), got ", describe(flipped));
+        }
+        flipped_x = axis_logits(flipped[py::int_(0)], "flipped[0]");
+        flipped_y = axis_logits(flipped[py::int_(1)], "flipped[1]");
+        require_same_shape(flipped_x, "flipped[0]", x, "simcc_x");
+        require_same_shape(flipped_y, "flipped[1]", y, "simcc_y");
+        indices = flip_indices(flip_index, keypoints);
+        flip = SimccFlip{{axis_of(flipped_x), axis_of(flipped_y)}, indices.data()};
+    }
 
     py::array_t<float> xy({batch, keypoints, py::ssize_t{2}});
     py::array_t<float> scores({batch, keypoints});
-    const SimccLogits logits{x.data(), y.data(), batch, keypoints, x.shape(2), y.shape(2)};
+    const SimccLogits logits{axis_of(x), axis_of(y)};
     float* xy_data = xy.mutable_data();
     float* score_data = scores.mutable_data();
     {
         const py::gil_scoped_release release;
-        decode_simcc(logits, transforms.data(), decoding, xy_data, score_data);
+        decode_simcc(logits, flip ? &*flip : nullptr, batch, keypoints, transforms.data(), decoding, xy_data,
+                     score_data);
     }
     return py::make_tuple(std::move(xy), std::move(scores));
 }
@@ -94,14 +153,17 @@ Raises:
 )");
     module.def("decode_simcc", &decode, py::arg("simcc_x"), py::arg("simcc_y"), py::arg("transforms"),
                py::arg("split_ratio"), py::arg("score_rule") = "min", py::arg("temperature") = py::none(),
-               R"(decode_simcc(simcc_x, simcc_y, transforms, split_ratio, score_rule='min', temperature=None)
+               py::kw_only(), py::arg("refine") = false, py::arg("flipped") = py::none(),
+               py::arg("flip_index") = py::none(),
+               R"(decode_simcc(simcc_x, simcc_y, transforms, split_ratio, score_rule='min', temperature=None, *, refine=False, flipped=None, flip_index=None)
 --
 
 Keypoints in picture pixels from the two SimCC outputs of a network (Li et al., ECCV 2022).
 
 On each axis the first largest bin gives the coordinate, as an input pixel bin / split_ratio. The score of an axis is
 its largest logit or, with a temperature, the probability of that bin under softmax(logits / temperature). An axis that
-holds a NaN scores NaN and takes the largest of its other bins, or bin 0. The interpreter lock is released meanwhile.
+holds a NaN scores NaN and takes the largest of its other bins, or bin 0. Arrays of which every second person is taken
+are not copied. The interpreter lock is released meanwhile.
 
 Args:
     simcc_x: (B, K, bins) float32 logits over x; B may be 0.
@@ -110,6 +172,11 @@ Args:
     split_ratio: bins for each input pixel, positive.
     score_rule: how the two axes make the keypoint's score: "min", "mean", "max" or "product".
     temperature: positive, or None for the raw maxima.
+    refine: whether the maximum of the parabola through the largest bin and its neighbours gives a fraction of a bin, at
+        most half; none where a neighbour is missing or not finite.
+    flipped: the pair (simcc_x, simcc_y) for the mirror images (input pixel u to width - 1 - u) of the same persons, of
+        the same shapes: the mean of both is decoded (the flip test), exact where split_ratio is an integer.
+    flip_index: (K,) integers, given with ``flipped``: keypoint k is keypoint flip_index[k] of the mirror image.
 
 Returns:
     xy: (B, K, 2) float32, picture pixels.

@@ -14,6 +14,14 @@ RULES = {"min": np.minimum, "mean": lambda a, b: (a + b) / 2, "max": np.maximum,
 IDENTITY = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 
+@pytest.fixture(autouse=True, scope="module", params=_core.simd_levels())
+def simd(request):
+    """Every test runs on every instruction set of this machine."""
+    best = _core.simd_level()
+    yield _core.use_simd(request.param)
+    _core.use_simd(best)
+
+
 def logits(*shape, seed=0):
     return np.random.default_rng(seed).normal(0, 3, shape).astype(np.float32)
 
@@ -44,6 +52,80 @@ def test_matches_numpy(batch, rule, temperature):
     expected_xy, expected_scores = reference(x, y, transforms, 2.0, rule, temperature)
     np.testing.assert_allclose(xy, expected_xy, rtol=1e-6, atol=1e-4)
     np.testing.assert_allclose(scores, expected_scores, rtol=1e-5)
+
+
+@pytest.mark.parametrize("bins", [1, 3, 15, 16, 17, 95, 257])
+def test_softmax_of_every_length(bins):
+    x, y = logits(2, 3, bins) * 20, logits(2, 3, bins, seed=1)
+    for temperature in (1e-3, 0.02, 1.0, 30.0, 1e6):
+        _, scores = _core.decode_simcc(x, y, np.stack([IDENTITY] * 2), 2.0, "min", temperature)
+        expected = np.minimum(axis_score(x, temperature), axis_score(y, temperature))
+        np.testing.assert_allclose(scores, expected, rtol=2e-5)
+
+
+def gaussians(centres, bins):
+    return np.exp(-((np.arange(bins) - np.asarray(centres)[..., None]) ** 2) / 8).astype(np.float32)
+
+
+def test_refinement_finds_the_centre_between_bins():
+    centres = np.random.default_rng(5).uniform(3, 28, (2, 9, 2))
+    logits_of = lambda axis: np.log(gaussians(centres[..., axis], 32))  # noqa: E731
+    xy, scores = _core.decode_simcc(logits_of(0), logits_of(1), np.stack([IDENTITY] * 2), 1.0, refine=True)
+    np.testing.assert_allclose(xy, centres, atol=1e-4)
+    coarse, coarse_scores = _core.decode_simcc(logits_of(0), logits_of(1), np.stack([IDENTITY] * 2), 1.0)
+    np.testing.assert_array_equal(coarse, np.round(centres))
+    np.testing.assert_array_equal(scores, coarse_scores)
+
+
+@pytest.mark.parametrize("row", [[5, 4, 3], [3, 4, 5], [7], [2, 2, 2], [-np.inf, 3, 2], [1, np.inf, 1], [np.nan, 3, 1]])
+def test_no_refinement_without_two_finite_neighbours_and_a_maximum(row):
+    x, y = np.float32([[row]]), np.zeros((1, 1, 1), np.float32)
+    for refine in (False, True):
+        xy, _ = _core.decode_simcc(x, y, IDENTITY[None], 1.0, refine=refine)
+        assert xy[0, 0, 0] == np.argmax(np.where(np.isnan(row), -np.inf, row))
+
+
+def merged(x, y, flipped, flip_index, split_ratio):
+    """The mean that the flip test decodes."""
+    last = x.shape[2] - 1
+    where = np.clip(last - np.arange(last + 1) - max(round(split_ratio) - 1, 0), 0, last)
+    half = np.float32(0.5)
+    return (x + flipped[0][:, flip_index][:, :, where]) * half, (y + flipped[1][:, flip_index]) * half
+
+
+@given(
+    data=st.data(),
+    batch=st.integers(0, 3),
+    keypoints=st.integers(1, 5),
+    bins=st.tuples(st.integers(1, 70), st.integers(1, 70)),
+    split_ratio=st.sampled_from([0.3, 1.0, 2.0, 2.5, 3.0, 100.0]),
+    refine=st.booleans(),
+    interleaved=st.booleans(),
+)
+def test_flip_test_decodes_the_mean(data, batch, keypoints, bins, split_ratio, refine, interleaved):
+    flip_index = np.array(data.draw(st.permutations(range(keypoints))))
+    x, y, fx, fy = (logits(batch, keypoints, bins[i % 2], seed=i) for i in range(4))
+    transforms = np.random.default_rng(2).normal(0, 5, (batch, 2, 3))
+    expected = _core.decode_simcc(
+        *merged(x, y, (fx, fy), flip_index, split_ratio), transforms, split_ratio, refine=refine
+    )
+    if interleaved:
+        x, fx = np.moveaxis(np.stack([x, fx], 1), 1, 0)
+        y, fy = np.moveaxis(np.stack([y, fy], 1), 1, 0)
+    actual = _core.decode_simcc(x, y, transforms, split_ratio, refine=refine, flipped=(fx, fy), flip_index=flip_index)
+    for got, wanted in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_flip_test_brings_mirrored_peaks_together():
+    ratio, width, u = 2, 10, 3  # input pixel u of the picture is width - 1 - u of its mirror image
+    x, mirrored = np.zeros((2, 1, 2, ratio * width), np.float32)
+    x[0, 1, ratio * u], mirrored[0, 0, ratio * (width - 1 - u)] = 1, 3
+    y = np.zeros((1, 2, 4), np.float32)
+    xy, _ = _core.decode_simcc(x, y, IDENTITY[None], ratio, flipped=(mirrored, y), flip_index=[1, 0])
+    assert xy[0, 1, 0] == u
+    _, scores = _core.decode_simcc(x, y + 9, IDENTITY[None], ratio, flipped=(mirrored, y + 9), flip_index=[1, 0])
+    assert scores[0, 1] == 2
 
 
 def test_defaults_are_the_smaller_raw_maximum():
@@ -157,6 +239,7 @@ GOOD = {
     "transforms": np.stack([IDENTITY] * 2),
     "split_ratio": 2.0,
 }
+FLIP = {"flipped": (logits(2, 3, 8), logits(2, 3, 6))}
 BAD = [
     ({"simcc_x": logits(2, 3, 8).astype(np.float64)}, TypeError, "simcc_x must be a float32 array .* got float64"),
     ({"simcc_y": logits(2, 3, 6).astype(np.float16)}, TypeError, r"got float16 .* with \.astype"),
@@ -174,6 +257,17 @@ BAD = [
     ({"split_ratio": np.nan}, ValueError, "split_ratio must be positive and finite, got nan"),
     ({"score_rule": "sum"}, ValueError, "score_rule must be one of 'min', 'mean', 'max', 'product', got 'sum'"),
     ({"temperature": 0.0}, ValueError, "temperature must be positive and finite, got 0"),
+    ({"flipped": (logits(2, 3, 8), logits(2, 3, 6))}, ValueError, "flipped and flip_index must be given together"),
+    ({"flip_index": [0, 1, 2]}, ValueError, "flipped and flip_index must be given together"),
+    ({"flipped": logits(2, 3, 8)[0], "flip_index": [0, 1, 2]}, TypeError, "flipped must be a pair"),
+    ({"flipped": 3, "flip_index": [0, 1, 2]}, TypeError, "flipped must be a pair .* got int"),
+    ({"flipped": (logits(2, 3, 8), None), "flip_index": [0, 1, 2]}, TypeError, r"flipped\[1\] must be a float32 array"),
+    ({"flipped": (logits(2, 3, 6), logits(2, 3, 6)), "flip_index": [0, 1, 2]}, ValueError, "the shape of simcc_x"),
+    ({"flipped": (logits(2, 3, 8), logits(1, 3, 6)), "flip_index": [0, 1, 2]}, ValueError, "the shape of simcc_y"),
+    (FLIP | {"flip_index": [0, 1]}, ValueError, r"flip_index must have shape \(K,\), .* got \(2,\)"),
+    (FLIP | {"flip_index": [0, 1, 3]}, ValueError, r"flip_index\[2\] must be from 0 to 2, got 3"),
+    (FLIP | {"flip_index": [0, -1, 2]}, ValueError, r"flip_index\[1\] must be from 0 to 2, got -1"),
+    (FLIP | {"flip_index": [0.0, 1.0, 2.0]}, TypeError, "flip_index must be an array of integers, got list"),
     ({"temperature": np.inf}, ValueError, "temperature must be positive and finite, got inf"),
 ]
 

@@ -38,6 +38,10 @@ def decode_simcc(
     split_ratio: float,
     score_rule: Literal["min", "mean", "max", "product"] = "min",
     temperature: float | None = None,
+    *,
+    refine: bool = False,
+    flipped: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+    flip_index: ArrayLike | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
 def simd_levels() -> tuple[str, ...]: ...
 def simd_level() -> str: ...

@@ -1,5 +1,8 @@
 // SimCC decoding with ties, NaN and infinities.
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <memory>
 #include <vector>
 
 #include "check.hpp"
@@ -54,17 +57,46 @@ void test_decode() {
     const std::vector<Affine> transforms{{1, 0, 0, 0, 1, 0}, {2, 0, 100, 0, 3, 200}};
     std::vector<float> xy(8, NaN), scores(4, NaN);
     const SimccDecoding decoding{2.0, ScoreRule::min, {}};
-    decode_simcc({x.data(), y.data(), 2, 2, 3, 4}, transforms.data(), decoding, xy.data(), scores.data());
+    const SimccLogits logits{{x.data(), 3, 6}, {y.data(), 4, 8}};
+    decode_simcc(logits, nullptr, 2, 2, transforms.data(), decoding, xy.data(), scores.data());
     CHECK((xy == std::vector<float>{0.5F, 1.5F, 1.0F, 0.5F, 100.0F, 200.0F, 101.0F, 203.0F}));
     CHECK((scores == std::vector<float>{1.0F, 2.0F, 3.0F, 4.0F}));
-    decode_simcc({nullptr, nullptr, 0, 2, 3, 4}, nullptr, decoding, nullptr, nullptr);
+    decode_simcc({}, nullptr, 0, 2, nullptr, decoding, nullptr, nullptr);
+}
+
+// Buffers of exactly the size that may be read.
+void test_flip() {
+    for (const std::ptrdiff_t bins : {1, 2, 7, 16, 33, 100}) {
+        const auto size = static_cast<std::size_t>(2 * bins);
+        const std::unique_ptr<float[]> x(new float[size]()), flipped(new float[size]()), y(new float[2]());
+        const std::vector<std::ptrdiff_t> index{1, 0};
+        const SimccFlip flip{{{flipped.get(), bins, 2 * bins}, {y.get(), 1, 2}}, index.data()};
+        const SimccLogits logits{{x.get(), bins, 2 * bins}, {y.get(), 1, 2}};
+        for (const double ratio : {0.1, 1.0, 2.0, 5.0, 1e300}) {
+            const std::ptrdiff_t peak = bins / 3;
+            const std::ptrdiff_t mirrored = std::max<std::ptrdiff_t>(
+                bins - 1 - peak - (ratio < 1.5 ? 0 : static_cast<std::ptrdiff_t>(std::min(ratio, 1e6)) - 1), 0);
+            x[static_cast<std::size_t>(peak)] = 1.0F;
+            flipped[static_cast<std::size_t>(bins + mirrored)] = 2.0F;
+            const Affine unit{ratio, 0, 0, 0, 1, 0};  // undoes the ratio
+            std::vector<float> xy(4), scores(2);
+            const SimccDecoding decoding{ratio, ScoreRule::max, {}, true};
+            decode_simcc(logits, &flip, 1, 2, &unit, decoding, xy.data(), scores.data());
+            CHECK(scores[0] == 1.5F && scores[1] == 0.0F);
+            x[static_cast<std::size_t>(peak)] = 0.0F;
+            flipped[static_cast<std::size_t>(bins + mirrored)] = 0.0F;
+        }
+    }
 }
 
 }  // namespace
 
 int main() {
-    test_simcc_peak();
-    test_scores();
-    test_decode();
+    on_every_isa([] {
+        test_simcc_peak();
+        test_scores();
+        test_decode();
+        test_flip();
+    });
     return failed();
 }

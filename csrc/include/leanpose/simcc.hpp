@@ -7,8 +7,11 @@
 #include <cstddef>
 #include <limits>
 #include <optional>
+#include <vector>
 
 #include "leanpose/geometry.hpp"
+#include "leanpose/peak.hpp"
+#include "leanpose/subbin.hpp"
 
 namespace leanpose {
 
@@ -29,52 +32,56 @@ struct SimccPeak {
     float score;
 };
 
-// Row-major (batch, keypoints, bins) logits of the two axes.
+// Logits of one axis: `bins` for each keypoint, keypoint after keypoint, and `stride` floats from person to person.
+struct SimccAxis {
+    const float* data;
+    std::ptrdiff_t bins, stride;
+
+    const float* row(std::ptrdiff_t person, std::ptrdiff_t keypoint) const {
+        return data + person * stride + keypoint * bins;
+    }
+};
+
 struct SimccLogits {
-    const float* x;
-    const float* y;
-    std::ptrdiff_t batch, keypoints, bins_x, bins_y;
+    SimccAxis x, y;
+};
+
+// Logits of the mirror images (input pixel u to width - 1 - u) of the same persons, for the flip test.
+struct SimccFlip {
+    SimccLogits logits;
+    const std::ptrdiff_t* index;  // keypoint k of the picture is keypoint index[k] of its mirror image
 };
 
 struct SimccDecoding {
     double split_ratio;
-    ScoreRule score_rule;
-    std::optional<double> temperature;  // none: an axis scores its largest logit, not a probability
+    ScoreRule score_rule = ScoreRule::min;
+    std::optional<double> temperature = {};  // none: an axis scores its largest logit, not a probability
+    bool refine = false;                     // whether the parabola around the largest bin gives its fraction
 };
+
+}  // namespace leanpose
+
+#define LEANPOSE_KERNELS "leanpose/simcc_kernels.inl"
+#include "leanpose/simd/foreach.hpp"
+
+namespace leanpose {
 
 // The first largest of bins >= 1 logits. The score is that logit or, with a temperature, its probability under
 // softmax(logits / temperature). A NaN makes the score NaN; the bin is then the largest of the others, or 0.
 inline SimccPeak simcc_peak(const float* logits, std::ptrdiff_t bins, std::optional<double> temperature) {
-    std::ptrdiff_t peak = 0;
-    while (peak < bins && std::isnan(logits[peak])) {
-        ++peak;
-    }
-    if (peak == bins) {
-        return {0, std::numeric_limits<float>::quiet_NaN()};
-    }
-    bool has_nan = peak > 0;
-    float largest = logits[peak];
-    for (std::ptrdiff_t i = peak + 1; i < bins; ++i) {
-        has_nan |= std::isnan(logits[i]);
-        if (logits[i] > largest) {
-            largest = logits[i];
-            peak = i;
-        }
-    }
-    if (has_nan) {
-        return {peak, std::numeric_limits<float>::quiet_NaN()};
+    const Peak peak = find_peak(logits, bins);
+    if (peak.has_nan) {
+        return {peak.index, std::numeric_limits<float>::quiet_NaN()};
     }
     if (!temperature) {
-        return {peak, largest};
+        return {peak.index, peak.value};
     }
-    double total = 0.0;
-    for (std::ptrdiff_t i = 0; i < bins; ++i) {
-        // equal values count 1 without a subtraction, which would be NaN for infinities
-        total += logits[i] == largest
-                     ? 1.0F
-                     : std::exp(static_cast<float>((static_cast<double>(logits[i]) - largest) / *temperature));
+    if (!std::isfinite(peak.value)) {  // the equals of an infinite maximum share all of the probability
+        return {peak.index, 1.0F / static_cast<float>(std::count(logits, logits + bins, peak.value))};
     }
-    return {peak, static_cast<float>(1.0 / total)};
+    const double factor = std::min(1.0 / *temperature, static_cast<double>(std::numeric_limits<float>::max()));
+    return {peak.index, 1.0F / LEANPOSE_DISPATCH(sum_of_exponentials, logits, bins, peak.value,
+                                                 static_cast<float>(factor))};
 }
 
 // NaN where either score is NaN.
@@ -91,21 +98,54 @@ inline float combine_scores(float x, float y, ScoreRule rule) {
     return std::numeric_limits<float>::quiet_NaN();
 }
 
+namespace detail {
+
+// The axis position and score of one keypoint.
+struct SimccReading {
+    double bin;
+    float score;
+};
+
+inline SimccReading read_simcc(const float* logits, std::ptrdiff_t bins, const SimccDecoding& decoding) {
+    const SimccPeak peak = simcc_peak(logits, bins, decoding.temperature);
+    const double fraction = decoding.refine ? refine_peak_1d(logits, bins, peak.bin) : 0.0;
+    return {static_cast<double>(peak.bin) + fraction, peak.score};
+}
+
+}  // namespace detail
+
 // Writes to `xy` (batch, keypoints, 2) picture pixels and to `scores` (batch, keypoints), row-major.
-// `transforms` holds one input pixel -> picture map for each item of the batch, which may be empty. Needs
-// split_ratio > 0, temperature > 0 and keypoints, bins >= 1.
-inline void decode_simcc(const SimccLogits& logits, const Affine* transforms, const SimccDecoding& decoding, float* xy,
+// `transforms` holds one input pixel -> picture map for each of the `batch` persons, of which there may be none. With
+// `flip`, the mean of a person's logits and of those for the mirror image is decoded; their bins must agree, and the
+// mean is exact where split_ratio is an integer. Needs split_ratio > 0, temperature > 0 and keypoints, bins >= 1.
+inline void decode_simcc(const SimccLogits& logits, const SimccFlip* flip, std::ptrdiff_t batch,
+                         std::ptrdiff_t keypoints, const Affine* transforms, const SimccDecoding& decoding, float* xy,
                          float* scores) {
-    for (std::ptrdiff_t b = 0; b < logits.batch; ++b) {
-        for (std::ptrdiff_t k = 0; k < logits.keypoints; ++k) {
-            const std::ptrdiff_t row = b * logits.keypoints + k;
-            const SimccPeak x = simcc_peak(logits.x + row * logits.bins_x, logits.bins_x, decoding.temperature);
-            const SimccPeak y = simcc_peak(logits.y + row * logits.bins_y, logits.bins_y, decoding.temperature);
-            const Point point = transforms[b](simcc_bin_to_input(static_cast<double>(x.bin), decoding.split_ratio),
-                                              simcc_bin_to_input(static_cast<double>(y.bin), decoding.split_ratio));
-            xy[2 * row] = static_cast<float>(point.x);
-            xy[2 * row + 1] = static_cast<float>(point.y);
-            scores[row] = combine_scores(x.score, y.score, decoding.score_rule);
+    // Pixel u goes to width - 1 - u, so bin b to bins - split_ratio - b: mirrored, that lies split_ratio - 1 bins on.
+    const std::ptrdiff_t shift = std::clamp<std::ptrdiff_t>(
+        static_cast<std::ptrdiff_t>(std::min(std::nearbyint(decoding.split_ratio), 1e9)) - 1, 0, logits.x.bins - 1);
+    std::vector<float> mean(flip ? static_cast<std::size_t>(std::max(logits.x.bins, logits.y.bins)) : 0);
+    for (std::ptrdiff_t b = 0; b < batch; ++b) {
+        for (std::ptrdiff_t k = 0; k < keypoints; ++k) {
+            const float* row = logits.x.row(b, k);
+            if (flip) {
+                LEANPOSE_DISPATCH(mean_with_mirrored, row, flip->logits.x.row(b, flip->index[k]), logits.x.bins, shift,
+                                  mean.data());
+                row = mean.data();
+            }
+            const detail::SimccReading x = detail::read_simcc(row, logits.x.bins, decoding);
+            row = logits.y.row(b, k);
+            if (flip) {
+                LEANPOSE_DISPATCH(mean_of_rows, row, flip->logits.y.row(b, flip->index[k]), logits.y.bins, mean.data());
+                row = mean.data();
+            }
+            const detail::SimccReading y = detail::read_simcc(row, logits.y.bins, decoding);
+            const Point point = transforms[b](simcc_bin_to_input(x.bin, decoding.split_ratio),
+                                              simcc_bin_to_input(y.bin, decoding.split_ratio));
+            const std::ptrdiff_t i = b * keypoints + k;
+            xy[2 * i] = static_cast<float>(point.x);
+            xy[2 * i + 1] = static_cast<float>(point.y);
+            scores[i] = combine_scores(x.score, y.score, decoding.score_rule);
         }
     }
 }

@@ -81,6 +81,18 @@ struct Floats {
     }
     // a * b + c, rounded once or twice
     static Floats fma(Floats a, Floats b, Floats c) { return a * b + c; }
+    // a * 2 ** n for the integer n that 1.5 * 2 ** 23 + n holds; both a and the result must be normal
+    static Floats scale(Floats a, Floats shifted) {
+        Floats r;
+        for (int i = 0; i < 4; ++i) {
+            std::uint32_t bits, power;
+            std::memcpy(&bits, &a.v[i], 4);
+            std::memcpy(&power, &shifted.v[i], 4);
+            bits += power << 23;
+            std::memcpy(&r.v[i], &bits, 4);
+        }
+        return r;
+    }
     // a > b ? a : b, so that b wins where either is NaN
     static Floats max(Floats a, Floats b) {
         Floats r;
@@ -154,6 +166,10 @@ struct Floats {
     Floats operator-(Floats b) const { return {_mm256_sub_ps(v, b.v)}; }
     Floats operator*(Floats b) const { return {_mm256_mul_ps(v, b.v)}; }
     static Floats fma(Floats a, Floats b, Floats c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+    static Floats scale(Floats a, Floats shifted) {
+        const __m256i power = _mm256_slli_epi32(_mm256_castps_si256(shifted.v), 23);
+        return {_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a.v), power))};
+    }
     static Floats max(Floats a, Floats b) { return {_mm256_max_ps(a.v, b.v)}; }
     static Bits equal(Floats a, Floats b) { return bits(_mm256_cmp_ps(a.v, b.v, _CMP_EQ_OQ)); }
     static Bits greater(Floats a, Floats b) { return bits(_mm256_cmp_ps(a.v, b.v, _CMP_GT_OQ)); }
@@ -214,6 +230,10 @@ struct Floats {
     Floats operator-(Floats b) const { return {_mm512_sub_ps(v, b.v)}; }
     Floats operator*(Floats b) const { return {_mm512_mul_ps(v, b.v)}; }
     static Floats fma(Floats a, Floats b, Floats c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+    static Floats scale(Floats a, Floats shifted) {
+        const __m512i power = _mm512_slli_epi32(_mm512_castps_si512(shifted.v), 23);
+        return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a.v), power))};
+    }
     static Floats max(Floats a, Floats b) { return {_mm512_max_ps(a.v, b.v)}; }
     static Bits equal(Floats a, Floats b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ); }
     static Bits greater(Floats a, Floats b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ); }
@@ -269,6 +289,10 @@ struct Floats {
     Floats operator-(Floats b) const { return {vsubq_f32(v, b.v)}; }
     Floats operator*(Floats b) const { return {vmulq_f32(v, b.v)}; }
     static Floats fma(Floats a, Floats b, Floats c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
+    static Floats scale(Floats a, Floats shifted) {
+        const uint32x4_t power = vshlq_n_u32(vreinterpretq_u32_f32(shifted.v), 23);
+        return {vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(a.v), power))};
+    }
     static Floats max(Floats a, Floats b) { return {vbslq_f32(vcgtq_f32(a.v, b.v), a.v, b.v)}; }
     static Bits equal(Floats a, Floats b) { return bits(vceqq_f32(a.v, b.v)); }
     static Bits greater(Floats a, Floats b) { return bits(vcgtq_f32(a.v, b.v)); }
