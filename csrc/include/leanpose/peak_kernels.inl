@@ -11,6 +11,10 @@ inline Peak find_peak(const float* values, std::ptrdiff_t count) {
         Floats a = Floats::all(largest), b = a, c = a, d = a;
         typename Floats::Bits unordered = 0;
         for (; i + 4 * size <= count; i += 4 * size) {
+            // rows are short and follow each other: the next one is on its way before this one is searched
+            for (std::ptrdiff_t line = 0; line < 4 * size; line += 16) {
+                LEANPOSE_PREFETCH(values + i + line + 512);
+            }
             const Floats p = Floats::load(values + i), q = Floats::load(values + i + size);
             const Floats r = Floats::load(values + i + 2 * size), s = Floats::load(values + i + 3 * size);
             a = Floats::max(p, a);

@@ -13,6 +13,12 @@
 #include <arm_neon.h>
 #endif
 
+#if defined(__GNUC__)
+#define LEANPOSE_PREFETCH(address) __builtin_prefetch(address)  // any address will do
+#else
+#define LEANPOSE_PREFETCH(address) static_cast<void>(0)
+#endif
+
 namespace leanpose {
 
 enum class Isa { portable, neon, avx2, avx512 };
