@@ -46,3 +46,51 @@ def decode_simcc(
 def simd_levels() -> tuple[str, ...]: ...
 def simd_level() -> str: ...
 def use_simd(level: str) -> str: ...
+def oks_matrix(
+    poses: NDArray[np.float64],
+    references: NDArray[np.float64],
+    boxes: NDArray[np.float64],
+    areas: NDArray[np.float64],
+    sigmas: NDArray[np.float64],
+) -> NDArray[np.float64]: ...
+def oks_nms(
+    poses: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    areas: NDArray[np.float64],
+    sigmas: NDArray[np.float64],
+    threshold: float,
+) -> NDArray[np.int64]: ...
+def soft_oks_nms(
+    poses: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    areas: NDArray[np.float64],
+    sigmas: NDArray[np.float64],
+    threshold: float,
+    decay: Literal["gaussian", "linear"],
+    max_poses: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]: ...
+def read_numbers(entries: list[Any], field: str, where: str) -> NDArray[np.float64]: ...
+def read_lists(entries: list[Any], field: str, length: int, where: str) -> NDArray[np.float64]: ...
+
+class KeypointMatches:
+    def __init__(
+        self,
+        truth: tuple[NDArray[Any], ...],
+        results: tuple[NDArray[Any], ...],
+        cells: tuple[int, int],
+        sigmas: list[float],
+        thresholds: list[float],
+        areas: list[tuple[float, float]],
+        max_detections: int,
+        threads: int,
+    ) -> None: ...
+    def precision(self, recalls: list[float], threads: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+    def samples(
+        self, weights: NDArray[np.int32], recalls: list[float], threads: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+    @property
+    def rows(self) -> NDArray[np.int64]: ...
+    @property
+    def truth(self) -> NDArray[np.int64]: ...
+    @property
+    def positives(self) -> NDArray[np.int32]: ...

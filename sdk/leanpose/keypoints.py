@@ -166,3 +166,69 @@ COCO17 = KeypointSet(
         *(0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
     ),
 )
+
+# Keypoints and sigmas of Li et al., "CrowdPose: Efficient Crowded Scenes Pose Estimation and A New Benchmark", CVPR
+# 2019, https://github.com/Jeff-sjtu/CrowdPose
+CROWDPOSE14 = KeypointSet(
+    names=(
+        "left_shoulder",
+        "right_shoulder",
+        "left_elbow",
+        "right_elbow",
+        "left_wrist",
+        "right_wrist",
+        "left_hip",
+        "right_hip",
+        "left_knee",
+        "right_knee",
+        "left_ankle",
+        "right_ankle",
+        "head_top",
+        "neck",
+    ),
+    skeleton=(
+        *((10, 8), (8, 6), (11, 9), (9, 7), (6, 7)),  # legs and hips
+        *((0, 6), (1, 7), (0, 1)),  # trunk
+        *((0, 2), (1, 3), (2, 4), (3, 5)),  # arms
+        *((12, 13), (13, 0), (13, 1)),  # head
+    ),
+    flip_pairs=((0, 1), (2, 3), (4, 5), (6, 7), (8, 9), (10, 11)),
+    sigmas=(
+        *(0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107),
+        *(0.087, 0.087, 0.089, 0.089, 0.079, 0.079),
+    ),
+)
+
+# Keypoints of Andriluka et al., "2D Human Pose Estimation: New Benchmark and State of the Art Analysis", CVPR 2014.
+# MPII has no sigmas: these are COCO's of the same joints, hips and shoulders lend theirs to pelvis and thorax, and the
+# head's are CrowdPose's.
+MPII16 = KeypointSet(
+    names=(
+        "right_ankle",
+        "right_knee",
+        "right_hip",
+        "left_hip",
+        "left_knee",
+        "left_ankle",
+        "pelvis",
+        "thorax",
+        "upper_neck",
+        "head_top",
+        "right_wrist",
+        "right_elbow",
+        "right_shoulder",
+        "left_shoulder",
+        "left_elbow",
+        "left_wrist",
+    ),
+    skeleton=(
+        *((0, 1), (1, 2), (2, 6), (3, 6), (3, 4), (4, 5)),  # legs and hips
+        *((6, 7), (7, 8), (8, 9)),  # trunk and head
+        *((10, 11), (11, 12), (12, 7), (13, 7), (13, 14), (14, 15)),  # arms
+    ),
+    flip_pairs=((0, 5), (1, 4), (2, 3), (10, 15), (11, 14), (12, 13)),
+    sigmas=(
+        *(0.089, 0.087, 0.107, 0.107, 0.087, 0.089, 0.107, 0.079),
+        *(0.079, 0.079, 0.062, 0.072, 0.079, 0.079, 0.072, 0.062),
+    ),
+)
