@@ -6,6 +6,7 @@ namespace leanpose::python {
 
 void register_evaluation(pybind11::module_& module);
 void register_geometry(pybind11::module_& module);
+void register_heatmap(pybind11::module_& module);
 void register_crop(pybind11::module_& module);
 void register_oks(pybind11::module_& module);
 void register_simcc(pybind11::module_& module);

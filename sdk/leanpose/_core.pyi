@@ -23,6 +23,18 @@ def crop(
     threads: int = 1,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]: ...
+def decode_heatmaps(
+    heatmaps: NDArray[np.float32],
+    transforms: ArrayLike,
+    stride: float,
+    mapping: Literal["plain", "half_pixel", "udp"] = "plain",
+    refine: Literal["none", "quarter", "dark", "udp"] = "dark",
+    kernel: int = 11,
+    *,
+    flipped: NDArray[np.float32] | None = None,
+    flip_index: ArrayLike | None = None,
+    shift_heatmap: bool = False,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
 @overload
 def simcc_bins_to_input(bins: float, split_ratio: float) -> float: ...
 @overload

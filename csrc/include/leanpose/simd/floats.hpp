@@ -70,6 +70,7 @@ struct Floats {
             p[i] = half_of(v[i]);
         }
     }
+    Floats reversed() const { return {{v[3], v[2], v[1], v[0]}}; }
     Floats operator+(Floats b) const {
         return {{v[0] + b.v[0], v[1] + b.v[1], v[2] + b.v[2], v[3] + b.v[3]}};
     }
@@ -162,6 +163,7 @@ struct Floats {
     void store_half(std::uint16_t* p) const {
         _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
     }
+    Floats reversed() const { return {_mm256_permutevar8x32_ps(v, _mm256_setr_epi32(7, 6, 5, 4, 3, 2, 1, 0))}; }
     Floats operator+(Floats b) const { return {_mm256_add_ps(v, b.v)}; }
     Floats operator-(Floats b) const { return {_mm256_sub_ps(v, b.v)}; }
     Floats operator*(Floats b) const { return {_mm256_mul_ps(v, b.v)}; }
@@ -226,6 +228,10 @@ struct Floats {
     void store_half(std::uint16_t* p) const {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
     }
+    Floats reversed() const {
+        const __m512i order = _mm512_setr_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+        return {_mm512_permutexvar_ps(order, v)};
+    }
     Floats operator+(Floats b) const { return {_mm512_add_ps(v, b.v)}; }
     Floats operator-(Floats b) const { return {_mm512_sub_ps(v, b.v)}; }
     Floats operator*(Floats b) const { return {_mm512_mul_ps(v, b.v)}; }
@@ -285,6 +291,10 @@ struct Floats {
     }
     void store(float* p) const { vst1q_f32(p, v); }
     void store_half(std::uint16_t* p) const { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v))); }
+    Floats reversed() const {
+        const float32x4_t swapped = vrev64q_f32(v);
+        return {vcombine_f32(vget_high_f32(swapped), vget_low_f32(swapped))};
+    }
     Floats operator+(Floats b) const { return {vaddq_f32(v, b.v)}; }
     Floats operator-(Floats b) const { return {vsubq_f32(v, b.v)}; }
     Floats operator*(Floats b) const { return {vmulq_f32(v, b.v)}; }
