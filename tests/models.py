@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from leanpose import InputSpec, KeypointSet, ModelCard, SimCC
+from leanpose import Heatmap, InputSpec, KeypointSet, ModelCard, SimCC
 from leanpose.metadata import write_card
 
 SIZE = (32, 24)  # input height and width
@@ -94,6 +95,26 @@ def dot_model(folder: Path, name: str = "dots.onnx", batch: int | str | None = "
     assert isinstance(written.codec, SimCC)
     graph = dot_graph(written.input.size, int(written.codec.split_ratio), batch)
     return save_model(folder / name, graph, written)
+
+
+def heat_model(folder: Path, stride: int, **codec: Any) -> Path:
+    """Its three heatmaps, from 0 to 1, are the means of each channel over squares of `stride` pixels."""
+    height, width = SIZE
+    graph = helper.make_graph(
+        [
+            helper.make_node(
+                "AveragePool", ["image"], ["heatmaps"], kernel_shape=[stride, stride], strides=[stride, stride]
+            )
+        ],
+        "heat",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, height, width])],
+        [helper.make_tensor_value_info("heatmaps", TensorProto.FLOAT, ["batch", 3, height // stride, width // stride])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    card = dot_card()
+    spec = replace(card.input, std=(255.0, 255.0, 255.0))
+    card = replace(card, input=spec, codec=Heatmap(float(stride), **codec))
+    return save_model(folder / f"heat{stride}.onnx", model, card)
 
 
 def dots_picture(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from models import COLORS, DOTS, dot_card, dot_graph, dot_model, save_model
 
-from leanpose import COCO17, Accuracy, InputSpec, KeypointSet, ModelCard, SimCC
+from leanpose import COCO17, Accuracy, Heatmap, InputSpec, KeypointSet, ModelCard, SimCC
 from leanpose.metadata import read_card_json, write_card
 
 text = st.text(min_size=1)
@@ -38,6 +38,15 @@ cards = st.builds(
         temperature=st.none() | positive,
         x=st.just("a") | text.map(lambda name: name + "x"),
         y=st.just("b") | text.map(lambda name: name + "y"),
+    )
+    | st.builds(
+        Heatmap,
+        stride=positive,
+        mapping=st.sampled_from(["plain", "half_pixel", "udp"]),
+        refine=st.sampled_from(["none", "quarter", "dark", "udp"]),
+        kernel=st.integers(0, 127).map(lambda radius: 2 * radius + 1),
+        shift_heatmap=st.booleans(),
+        heatmaps=text,
     ),
     keypoints=st.sampled_from([COCO17, DOTS, KeypointSet(("ü",), (), (), (1e-3,))]),
     training_data=st.lists(st.text()).map(tuple),
@@ -159,7 +168,7 @@ WRONG: dict[str, list[Any]] = {
     "input.padding": [*NOT_NUMBERS, 0, -1.25],
     "input.transform": [None, "UDP", "affine"],
     "codec": [None, "simcc", []],
-    "codec.type": [None, "heatmap", ["simcc"], {}, 1],
+    "codec.type": [None, "regression", ["simcc"], {}, 1],
     "codec.split_ratio": [*NOT_NUMBERS, 0, -2],
     "codec.score_rule": [None, "median", 1],
     "codec.temperature": [*NOT_NUMBERS[1:], 0, -1],
@@ -188,6 +197,29 @@ def test_each_wrong_field_is_named(path: str, value: Any) -> None:
     named = path.replace(".0.", ".").partition("keypoints.")
     assert named[0] + named[2] in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+WRONG_HEATMAP: dict[str, list[Any]] = {
+    "stride": [*NOT_NUMBERS, 0, -4],
+    "mapping": [None, "UDP", 1, ["plain"]],
+    "refine": [None, "taylor", True],
+    "kernel": [*NOT_NUMBERS, 0, -1, 10, 11.0, 257],
+    "shift_heatmap": [None, 0, 1, "true"],
+    "heatmaps": NOT_TEXT,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name, values in WRONG_HEATMAP.items() for value in values],
+    ids=lambda value: f"{value!r:.30}",
+)
+def test_each_wrong_field_of_a_heatmap_codec_is_named(name: str, value: Any) -> None:
+    codec = {"type": "heatmap", **Heatmap().to_dict()}
+    assert ModelCard.from_dict(with_field("codec", codec)).codec == Heatmap()
+    for wrong in ({**codec, name: value}, {key: kept for key, kept in codec.items() if key != name}):
+        with pytest.raises(ValueError, match=rf"^model card: field codec\.{name}"):
+            ModelCard.from_dict(with_field("codec", wrong))
 
 
 def objects(data: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

@@ -10,10 +10,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from models import DOTS, SIZE, dot_card, dot_graph, dot_model, dots_picture, save_model
+from models import DOTS, SIZE, dot_card, dot_graph, dot_model, dots_picture, heat_model, save_model
 from onnx import helper, numpy_helper
 
-from leanpose import Estimator, ModelCard, load_image
+from leanpose import Estimator, Heatmap, ModelCard, load_image
 from leanpose.cli import COMMANDS, main
 from leanpose.metadata import read_card_json
 
@@ -336,6 +336,19 @@ def test_card_makes_a_bare_model_usable(shop: Shop) -> None:
     np.testing.assert_array_equal(estimator.predict(shop.picture).xy, [CENTERS])
 
 
+def test_card_of_another_codec_starts_from_its_parameters(shop: Shop) -> None:
+    model = heat_model(shop.folder, 4)
+    settings = ["codec.type=simcc", "codec.type=heatmap", "codec.stride=4"]
+    code, out, _ = shop.run("card", model, *(word for setting in settings for word in ("--set", setting)))
+    assert code == 0
+    assert ModelCard.from_json(out).codec == Heatmap()
+    code, _, err = shop.run(
+        "card", model, "--set", "codec.refine=none", "--set", "codec.type=heatmap", "-o", "new.onnx"
+    )
+    assert (code, err) == (0, "")
+    assert Estimator(shop.folder / "new.onnx", threads=1).card.codec == Heatmap(refine="none")
+
+
 def test_card_prints_what_a_file_has_and_leaves_it(shop: Shop) -> None:
     before = shop.model.read_bytes()
     code, out, err = shop.run("card", shop.model)
@@ -378,7 +391,8 @@ def test_card_changes_only_what_is_set(shop: Shop) -> None:
         ("keypoints.names.0=x", "the card has no object 'names'"),
         ("input.size=256,192", "field input.size: expected 2 integers"),
         ("input.padding=NaN", "field input.padding"),
-        ("codec.type=heatmap", "field codec.type: expected one of simcc"),
+        ("codec.type=regression", "field codec.type: expected one of simcc, heatmap"),
+        ("codec.type=heatmap", "the graph has no output 'heatmaps'"),
         ("codec.x=simcc_y", "expected two outputs"),
         ("name=123", "field name: expected a string, got 123"),
         ("version=2", "version is 2"),

@@ -60,6 +60,12 @@ def tinypose(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return carded("tinypose_256x192_simcc.onnx", tmp_path_factory.mktemp("models"))
 
 
+@pytest.fixture(scope="module")
+def heatmaps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    settings = ("codec.type=heatmap", "codec.heatmaps=conv2d_441.tmp_1/Result")
+    return carded("tinypose_256x192_heatmap.onnx", tmp_path_factory.mktemp("models"), *settings)
+
+
 def similarities(estimator: Estimator, persons: list[Person]) -> npt.NDArray[np.float64]:
     """OKS of each person with what the teacher found, over its keypoints of score above 0.3."""
     poses = estimator.predict([p.picture for p in persons], [p.box for p in persons])
@@ -78,6 +84,25 @@ def test_tinypose_finds_what_its_heatmap_twin_found(
     found = similarities(Estimator(tinypose, threads=1, flip_test=flip_test), persons)
     assert found.mean() > least
     assert found.min() > 0.8
+
+
+@pytest.mark.parametrize(("flip_test", "least"), [(False, 0.99), (True, 0.95)])
+def test_heatmaps_find_what_the_teacher_found(
+    flip_test: bool, least: float, heatmaps: Path, persons: list[Person]
+) -> None:
+    found = similarities(Estimator(heatmaps, threads=1, flip_test=flip_test), persons)
+    assert found.mean() > least
+    assert found.min() > 0.85
+
+
+@pytest.mark.parametrize("setting", ["codec.mapping=half_pixel", "codec.refine=none"])
+def test_another_reading_of_the_heatmaps_shows(
+    setting: str, tmp_path: Path, heatmaps: Path, persons: list[Person]
+) -> None:
+    right = similarities(Estimator(heatmaps, threads=1), persons)
+    path = tmp_path / "other.onnx"
+    assert main(["card", str(heatmaps), "--set", setting, "-o", str(path)]) == 0
+    assert similarities(Estimator(path, threads=1), persons).mean() < right.mean()
 
 
 def test_keypoint_scores_are_those_of_the_teacher(tinypose: Path, persons: list[Person]) -> None:

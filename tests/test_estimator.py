@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from models import DOTS, SIZE, dot_card, dot_graph, dot_model, dots_picture, save_model
+from models import DOTS, SIZE, dot_card, dot_graph, dot_model, dots_picture, heat_model, save_model
 from PIL import Image
 
 from leanpose import Estimator, Poses
@@ -303,6 +303,20 @@ def test_many_persons_equal_single_ones(estimator: Estimator) -> None:
         boxes = np.concatenate([corners, corners + random.uniform(5, 50, (count, 2)), random.random((count, 1))], 1)
         together = estimator.predict(picture, boxes)
         assert together == Poses.concatenate([estimator.predict(picture, box) for box in boxes])
+
+
+@pytest.mark.parametrize("flip_test", [False, True])
+@pytest.mark.parametrize(
+    ("stride", "refine", "worst"), [(1, "none", 0.0), (2, "dark", 0.05), (4, "dark", 0.15), (4, "udp", 0.05)]
+)
+def test_heatmaps(stride: int, refine: Any, worst: float, flip_test: bool, folder: Path) -> None:
+    # the mean of a square of pixels lies at its centre
+    model = heat_model(folder, stride, mapping="half_pixel", refine=refine, kernel=3, shift_heatmap=False)
+    height, width = SIZE
+    centers = np.array([[8, 9], [15, 12], [10, 20]])
+    poses = Estimator(model, threads=1, flip_test=flip_test).predict(dots_picture(height, width, centers, radius=7))
+    assert np.abs(poses.xy[0] - centers).max() <= worst
+    assert ((poses.keypoint_scores > 0.6) & (poses.keypoint_scores < 1)).all()
 
 
 @pytest.mark.parametrize("batch", ["batch", 1, 4])

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from ._core import crop_transforms, simcc_bins_to_input, simcc_input_to_bins
 from .card import Accuracy, InputSpec, ModelCard
-from .codecs import SimCC
+from .codecs import Heatmap, SimCC
 from .estimator import Estimator
 from .images import load_image
 from .keypoints import COCO17, KeypointSet
@@ -20,6 +20,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "Accuracy",
     "Estimator",
+    "Heatmap",
     "InputSpec",
     "KeypointSet",
     "ModelCard",

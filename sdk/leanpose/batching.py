@@ -71,16 +71,17 @@ class Batcher:
             return
         model, crops = self._model, self._crops[: self._filled]
         codec = model.card.codec
+        transforms = self._transforms[: self._filled]
         if self._flip_test:
             both = model.run(np.concatenate((crops, crops[..., ::-1])))
-            outputs = codec.merge_flipped(
+            xy, scores = codec.decode_flipped(
                 [output[: self._filled] for output in both],
                 [output[self._filled :] for output in both],
+                transforms,
                 model.card.keypoints.flip_index,
             )
         else:
-            outputs = model.run(crops)
-        xy, scores = codec.decode(outputs, self._transforms[: self._filled])
+            xy, scores = codec.decode(model.run(crops), transforms)
         start = 0
         for picture, persons in self._rows:
             stop = start + persons.stop - persons.start

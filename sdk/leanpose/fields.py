@@ -55,6 +55,13 @@ class Fields:
         """A finite number greater than `above`, or null."""
         return None if self.take(name) is None else self.number(name, above=above)
 
+    def flag(self, name: str) -> bool:
+        """True or False."""
+        value = self.take(name)
+        if not isinstance(value, bool):
+            raise self._fail(name, "true or false", value)
+        return value
+
     def numbers(
         self,
         name: str,

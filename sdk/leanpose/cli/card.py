@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..card import ModelCard
+from ..codecs import CODECS
 from ..graph import Graph
 from ..keypoints import COCO17
 from ..metadata import read_card_json, write_card
@@ -89,6 +90,10 @@ def _assign(data: dict[str, Any], assignment: str) -> None:
         if not isinstance(node, dict):
             raise ValueError(f"--set {assignment}: the card has no object {parent!r}")
     try:
-        node[name] = json.loads(text)
+        value = json.loads(text)
     except ValueError:
-        node[name] = text
+        value = text
+    if path == "codec.type" and value != node.get(name) and isinstance(value, str) and value in CODECS:
+        node.clear()  # the parameters of one codec mean nothing to another
+        node.update(CODECS[value]().to_dict())
+    node[name] = value

@@ -36,16 +36,27 @@ class Codec(ABC):
         """The shape of each output for one person, without the batch axis."""
 
     @abstractmethod
-    def merge_flipped(
-        self, outputs: Sequence[FloatArray], flipped: Sequence[FloatArray], flip_index: NDArray[np.int64]
-    ) -> list[FloatArray]:
-        """Mean of the outputs for pictures and of those for their mirror images (input pixel u to width - 1 - u)."""
-
-    @abstractmethod
     def decode(self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64]) -> tuple[FloatArray, FloatArray]:
         """Keypoints (B, K, 2) in pixels of the picture and scores (B, K).
 
         Args:
             outputs: the tensors named by `outputs`, B persons each.
             transforms: (B, 2, 3) from input pixels to pixels of the picture.
+        """
+
+    @abstractmethod
+    def decode_flipped(
+        self,
+        outputs: Sequence[FloatArray],
+        flipped: Sequence[FloatArray],
+        transforms: NDArray[np.float64],
+        flip_index: NDArray[np.int64],
+    ) -> tuple[FloatArray, FloatArray]:
+        """As `decode`, from the means of the outputs for pictures and of those for their mirror images.
+
+        Args:
+            outputs: as in `decode`.
+            flipped: the same for the mirror images, in which input pixel u is pixel width - 1 - u.
+            transforms: as in `decode`, of the pictures.
+            flip_index: (K,) the keypoint that each becomes in a mirror image.
         """

@@ -71,17 +71,22 @@ class SimCC(Codec):
             self.y: (num_keypoints, round(height * self.split_ratio)),
         }
 
-    def merge_flipped(
-        self, outputs: Sequence[FloatArray], flipped: Sequence[FloatArray], flip_index: NDArray[np.int64]
-    ) -> list[FloatArray]:
+    def decode(self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64]) -> tuple[FloatArray, FloatArray]:
+        x, y = outputs
+        return _core.decode_simcc(x, y, transforms, self.split_ratio, self.score_rule, self.temperature)
+
+    def decode_flipped(
+        self,
+        outputs: Sequence[FloatArray],
+        flipped: Sequence[FloatArray],
+        transforms: NDArray[np.float64],
+        flip_index: NDArray[np.int64],
+    ) -> tuple[FloatArray, FloatArray]:
         x, y = outputs
         mirrored_x, mirrored_y = (axis[:, flip_index] for axis in flipped)
         # Pixel u goes to width - 1 - u, so bin b to bins - ratio - b: reversed, that lies ratio - 1 bins further on.
         last = x.shape[2] - 1
         shifted = np.minimum(np.arange(last + 1) + max(round(self.split_ratio) - 1, 0), last)
         aligned_x = mirrored_x[:, :, ::-1][:, :, shifted]
-        return [(x + aligned_x) * np.float32(0.5), (y + mirrored_y) * np.float32(0.5)]
-
-    def decode(self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64]) -> tuple[FloatArray, FloatArray]:
-        x, y = outputs
-        return _core.decode_simcc(x, y, transforms, self.split_ratio, self.score_rule, self.temperature)
+        means = [(x + aligned_x) * np.float32(0.5), (y + mirrored_y) * np.float32(0.5)]
+        return self.decode(means, transforms)
