@@ -90,7 +90,8 @@ finds the place between the cells:
 - "none": the cell itself;
 - "quarter": a quarter of a cell towards the larger neighbour on each axis (Xiao et al., ECCV 2018);
 - "dark": blurred by `kernel` with zeros beyond the map, a Newton step on the logarithm (Zhang et al., CVPR 2020);
-- "udp": the same with the derivatives, border and clipping of unbiased data processing (Huang et al., CVPR 2020).
+- "udp": the same with the derivatives, border and clipping of unbiased data processing (Huang et al., CVPR 2020), as
+  ViTPose has it; blurred values are clipped to 0.001 and 50, so maps should reach about 1.
 
 `mapping` says where cells lie in the network's input:
 
