@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     leanpose::python::register_geometry(module);
     leanpose::python::register_crop(module);
     leanpose::python::register_evaluation(module);
+    leanpose::python::register_grouping(module);
     leanpose::python::register_heatmap(module);
     leanpose::python::register_oks(module);
     leanpose::python::register_simcc(module);

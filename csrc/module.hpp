@@ -9,6 +9,7 @@ void register_evaluation(pybind11::module_& module);
 void register_geometry(pybind11::module_& module);
 void register_heatmap(pybind11::module_& module);
 void register_crop(pybind11::module_& module);
+void register_grouping(pybind11::module_& module);
 void register_oks(pybind11::module_& module);
 void register_simcc(pybind11::module_& module);
 void register_simd(pybind11::module_& module);

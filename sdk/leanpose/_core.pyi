@@ -4,6 +4,8 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+COCO_JOINT_ORDER: tuple[int, ...]
+
 def crop_transforms(
     boxes: ArrayLike, input_size: tuple[int, int], padding: float, transform: Literal["plain", "udp"]
 ) -> NDArray[np.float64]: ...
@@ -35,6 +37,21 @@ def decode_heatmaps(
     flip_index: ArrayLike | None = None,
     shift_heatmap: bool = False,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+def group_keypoints(
+    heatmaps: NDArray[np.float32],
+    tags: NDArray[np.float32],
+    transform: ArrayLike,
+    joint_order: Sequence[int],
+    *,
+    max_persons: int = 30,
+    detection_threshold: float = 0.1,
+    tag_threshold: float = 1.0,
+    use_detection_val: bool = True,
+    ignore_too_much: bool = False,
+    adjust: bool = True,
+    refine: bool = True,
+    nms_window: int = 5,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
 def linear_assignment(cost: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
 @overload
 def simcc_bins_to_input(bins: float, split_ratio: float) -> float: ...
