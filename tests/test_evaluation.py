@@ -17,15 +17,16 @@ from hypothesis import strategies as st
 from bench.evaluation_data import make
 from leanpose import COCO17, KeypointSet, Poses, _core
 from leanpose.evaluation import (
-    CocoEvaluation,
+    OksEvaluation,
     evaluate_coco,
     load_ground_truth,
     load_results,
 )
-from leanpose.evaluation.coco import OKS_THRESHOLDS, RECALLS, STATISTICS
+from leanpose.evaluation.coco import STATISTICS
+from leanpose.evaluation.matching import OKS_THRESHOLDS, RECALLS
 
 
-def assert_equal(found: CocoEvaluation, truth: Json, results: list[Json], **options: Any) -> None:
+def assert_equal(found: OksEvaluation, truth: Json, results: list[Json], **options: Any) -> None:
     statistics, precision, recall = reference(truth, results, **options)
     assert tuple(found.statistics) == STATISTICS
     if len(statistics):
@@ -215,8 +216,8 @@ def test_files_lists_and_poses_agree(tmp_path: Path) -> None:
 def test_breakdown_by_area() -> None:
     truth, results = make(30, 120)
     found = evaluate_coco(truth, results)
-    everywhere, medium, large = found.areas
-    assert [area.name for area in found.areas] == ["all", "medium", "large"]
+    everywhere, medium, large = found.groups
+    assert [area.name for area in found.groups] == ["all", "medium", "large"]
     assert everywhere.persons == found.persons >= medium.persons + large.persons
     assert (found.statistics["AP"], found.statistics["AR50"]) == (everywhere.AP, everywhere.AR50)
     assert (found.statistics["APm"], found.statistics["ARl"]) == (medium.AP, large.AR)
@@ -283,7 +284,7 @@ def test_evaluation_is_plain_data() -> None:
     found = evaluate_coco(truth, results, bootstrap=5)
     written = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert written["statistics"] == found.statistics
-    assert written["areas"][1]["persons"] == found.areas[1].persons
+    assert written["groups"][1]["persons"] == found.groups[1].persons
     assert len(written["keypoints"]) == 17
     again = pickle.loads(pickle.dumps(found))  # noqa: S301
     assert again.statistics == found.statistics

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from .coco import AreaScores, CocoEvaluation, KeypointScores, evaluate_coco
+from .coco import evaluate_coco
+from .crowdpose import evaluate_crowdpose
 from .loading import GroundTruth, Results, load_ground_truth, load_results
+from .mpii import JointScores, MpiiEvaluation, evaluate_mpii
+from .report import report
+from .scores import GroupScores, KeypointScores, OksEvaluation
 
 __all__ = [
-    "AreaScores",
-    "CocoEvaluation",
     "GroundTruth",
+    "GroupScores",
+    "JointScores",
     "KeypointScores",
+    "MpiiEvaluation",
+    "OksEvaluation",
     "Results",
     "evaluate_coco",
+    "evaluate_crowdpose",
+    "evaluate_mpii",
     "load_ground_truth",
     "load_results",
+    "report",
 ]

@@ -81,7 +81,12 @@ class Results:
 
 
 def load_ground_truth(
-    source: TruthSource, num_keypoints: int = 17, *, box_areas: bool = False, zero_ids_count: bool = False
+    source: TruthSource,
+    num_keypoints: int = 17,
+    *,
+    box_areas: bool = False,
+    zero_ids_count: bool = False,
+    where: str = "ground truth",
 ) -> GroundTruth:
     """Read ground truth in COCO's keypoint format.
 
@@ -95,21 +100,22 @@ def load_ground_truth(
         num_keypoints: keypoints K of a person.
         box_areas: take 0.53 x width x height of the box as area, whatever ``area`` says.
         zero_ids_count: whether a match with an annotation of id 0 counts; in pycocotools it does not.
+        where: how messages call a source that is not a path.
 
     Raises:
         OSError: the file cannot be read.
         ValueError: the content is malformed; the message names the file, the entry and the field.
     """
-    data, where = read_json(source, "ground truth")
+    data, where = read_json(source, where)
     if not isinstance(data, Mapping):
         raise ValueError(f"{where}: expected an object with images, annotations and categories, got {_kind(data)}")
     images = entries_of(data, "images", where)
-    pictures = _index(_ids(images, "id", f"{where}: images"), f"{where}: images")
+    pictures = _index(ids_of(images, "id", f"{where}: images"), f"{where}: images")
     categories = _index(
-        _ids(entries_of(data, "categories", where), "id", f"{where}: categories"), f"{where}: categories"
+        ids_of(entries_of(data, "categories", where), "id", f"{where}: categories"), f"{where}: categories"
     )
     persons, at = entries_of(data, "annotations", where), f"{where}: annotations"
-    ids = _ids(persons, "id", at)
+    ids = ids_of(persons, "id", at)
     for row, value in enumerate(ids):
         if isinstance(value, str):
             raise ValueError(f"{at}[{row}]: field 'id': expected a number, got {value!r:.80}")
@@ -198,16 +204,8 @@ def entries_of(data: Mapping[str, Any], field: str, where: str) -> list[Any]:
     return list(entries)
 
 
-def _from_poses(results: Mapping[Any, Poses], category: int) -> list[dict[str, Any]]:
-    entries = []
-    for picture, poses in results.items():
-        if not isinstance(poses, Poses):
-            raise TypeError(f"results: expected Poses by picture id, got {_kind(poses)} for picture {picture!r}")
-        entries += poses.to_coco(picture, category)
-    return entries
-
-
-def _ids(entries: list[Any], field: str, where: str) -> list[Any]:
+def ids_of(entries: list[Any], field: str, where: str) -> list[Any]:
+    """The ids, numbers or strings, in one field of all entries."""
     try:
         ids = [entry[field] for entry in entries]
     except (KeyError, TypeError, IndexError):
@@ -217,6 +215,15 @@ def _ids(entries: list[Any], field: str, where: str) -> list[Any]:
         if not isinstance(value, (int, float, str, np.integer)):
             raise ValueError(f"{where}[{row}]: field '{field}': expected an id, got {value!r:.80}")
     return ids
+
+
+def _from_poses(results: Mapping[Any, Poses], category: int) -> list[dict[str, Any]]:
+    entries = []
+    for picture, poses in results.items():
+        if not isinstance(poses, Poses):
+            raise TypeError(f"results: expected Poses by picture id, got {_kind(poses)} for picture {picture!r}")
+        entries += poses.to_coco(picture, category)
+    return entries
 
 
 def _index(ids: list[Any], where: str) -> dict[Any, int]:
@@ -236,14 +243,14 @@ def _cells(
     every: bool = False,
 ) -> CellArray:
     """Cell of each entry, -1 outside; ValueError where `every` picture must be known and one is not."""
-    image_ids = _ids(entries, "image_id", where)
+    image_ids = ids_of(entries, "image_id", where)
     places = np.array([pictures.get(value, -1) for value in image_ids], np.int64)
     if every and (unknown := np.flatnonzero(places < 0)).size:
         row = int(unknown[0])
         raise ValueError(
             f"{where}[{row}]: field 'image_id': {image_ids[row]!r} is not the id of a picture in the ground truth"
         )
-    kinds = np.array([categories.get(value, -1) for value in _ids(entries, "category_id", where)], np.int64)
+    kinds = np.array([categories.get(value, -1) for value in ids_of(entries, "category_id", where)], np.int64)
     return np.where((places < 0) | (kinds < 0), -1, kinds * len(pictures) + places)
 
 
