@@ -1,14 +1,21 @@
 """Times the native core beside its peers and writes the tables in docs/benchmarks.md.
 
-    pip install -r scripts/bench/requirements.txt
-    python scripts/bench/core.py [--seconds 2] [--only crop simcc heatmap evaluation] [--no-write]
+pip install -r scripts/bench/requirements.txt
+python scripts/bench/core.py [--seconds 2] [--only crop simcc heatmap evaluation] [--no-write]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -23,6 +30,7 @@ from timing import Timing, compare
 SIZES = ((256, 192), (384, 288))
 PERSONS = (1, 32)
 PACKAGES = ("leanpose", "numpy", "opencv-python-headless", "opencv-python", "rtmlib", "torch")
+EVALUATORS = ("pycocotools", "faster-coco-eval", "hotcoco", "ultrafast-pycocotools")
 Calls = dict[str, Callable[[], object] | None]
 
 
@@ -36,7 +44,7 @@ class Case:
 
 
 def main() -> None:
-    sections: dict[str, Callable[[], Iterator[Case]]] = {"crop": crops, "simcc": simcc}
+    sections: dict[str, Callable[[], Iterator[Case]] | None] = {"crop": crops, "simcc": simcc, "evaluation": None}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=2.0, help="for each line of a table")
     parser.add_argument("--only", nargs="+", choices=sections, default=[*sections])
@@ -44,9 +52,11 @@ def main() -> None:
     options = parser.parse_args()
     cv2.setNumThreads(1)
     for name in options.only:
-        rows = [row for case in sections[name]() for row in measure(case, options.seconds)]
+        cases = sections[name]
+        rows = [*(evaluation(options.seconds) if cases is None else measured(cases(), options.seconds))]
         header = ("work", "candidate", "min, ms", "median, ms", "leanpose takes", "to reach")
-        text = f"{TITLES[name]}\n\n{environment(PACKAGES)} SIMD: {_core.simd_level()}.\n\n{table(header, rows)}"
+        where = f"{environment(PACKAGES + EVALUATORS)} SIMD: {_core.simd_level()}."
+        text = f"{TITLES[name]}\n\n{where}\n\n{table(header, rows)}"
         print(text, flush=True)
         if options.write:
             write_section(name, text)
@@ -55,21 +65,30 @@ def main() -> None:
 TITLES = {
     "crop": "## Crops: 1280x720 BGR bytes to normalised float32 NCHW\n\nUpright boxes of 225 to 600 pixels height, "
     "inside the picture; every candidate on one thread, and leanpose on two besides.",
+    "evaluation": "## COCO keypoint evaluation: 5,000 pictures, 25,000 results\n\nThe step from loaded data to the "
+    "statistics (OKS, matching, accumulation), and loading both files, beside it.",
     "simcc": "## SimCC decoding: 17 keypoints, two bins a pixel\n\nArgmax, scores and the mapping into the picture.",
 }
 
 
-def measure(case: Case, seconds: float) -> Iterator[tuple[str, ...]]:
-    """Rows of the table: times, and our share of each peer's median."""
-    timings = compare({name: call for name, call in case.calls.items() if call is not None}, seconds)
+def measured(cases: Iterator[Case], seconds: float) -> Iterator[tuple[str, ...]]:
+    """Rows of the table of all cases."""
+    for case in cases:
+        timings = compare({name: call for name, call in case.calls.items() if call is not None}, seconds)
+        yield from rows_of(case.name, [*case.calls], timings, case.targets)
+
+
+def rows_of(
+    work: str, names: list[str], timings: dict[str, Timing], targets: dict[str, float]
+) -> Iterator[tuple[str, ...]]:
+    """Times of each candidate, and the share of each one's that leanpose takes."""
     ours = timings["leanpose"]
-    for name in case.calls:
+    for name in names:
         if name not in timings:
-            yield case.name, name, "not installed", "", "", ""
+            yield work, name, "not installed", "", "", ""
             continue
-        yield case.name, name, f"{timings[name].minimum:.4f}", f"{timings[name].median:.4f}", *verdict(
-            ours, timings[name], case.targets.get(name), ours is timings[name]
-        )
+        times = f"{timings[name].minimum:.4f}", f"{timings[name].median:.4f}"
+        yield work, name, *times, *verdict(ours, timings[name], targets.get(name), name == "leanpose")
 
 
 def verdict(ours: Timing, theirs: Timing, target: float | None, same: bool) -> tuple[str, str]:
@@ -95,20 +114,16 @@ def persons_of(count: int, size: tuple[int, int]) -> tuple[NDArray[np.float64], 
 
 def crops() -> Iterator[Case]:
     """Crops of one picture."""
-    image = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 256, (720, 1280, 3), dtype=np.uint8), (0, 0), 2)
+    image = np.random.default_rng(1).integers(0, 256, (720, 1280, 3), dtype=np.uint8)
     for size in SIZES:
         for count in PERSONS:
             boxes, transforms = persons_of(count, size)
             out = np.empty((count, 3, *size), np.float32)
-            calls: Calls = {
-                f"leanpose{suffix}": lambda t=threads, o=out, m=transforms, s=size: _core.crop(
-                    image, m, s, crop_peers.MEAN, crop_peers.STD, "rgb", threads=t, out=o
-                )
-                for threads, suffix in ((1, ""), (2, ", 2 threads"))
-            }
-            calls["OpenCV"] = lambda m=transforms, s=size: crop_peers.opencv(image, m, s)
+            ours = partial(_core.crop, image, transforms, size, crop_peers.MEAN, crop_peers.STD, "rgb", out=out)
+            calls: Calls = {"leanpose": ours, "leanpose, 2 threads": partial(ours, threads=2)}
+            calls["OpenCV"] = partial(crop_peers.opencv, image, transforms, size)
             calls["rtmlib"] = crop_peers.rtmlib(image, boxes, size)
-            calls["numpy"] = lambda m=transforms, s=size: crop_peers.numpy(image, m, s)
+            calls["numpy"] = partial(crop_peers.numpy, image, transforms, size)
             yield Case(f"{size[0]}x{size[1]}, {count} persons", calls, {"OpenCV": 0.4, "rtmlib": 0.1})
 
 
@@ -119,15 +134,30 @@ def simcc() -> Iterator[Case]:
         for count in PERSONS:
             x, y = (rng.normal(size=(count, 17, 2 * side)).astype(np.float32) for side in size[::-1])
             _, transforms = persons_of(count, size)
+            ours = partial(_core.decode_simcc, x, y, transforms, 2.0, "mean")
             calls: Calls = {
-                "leanpose": lambda x=x, y=y, m=transforms: _core.decode_simcc(x, y, m, 2.0, "mean"),
-                "leanpose, softmax scores": lambda x=x, y=y, m=transforms: _core.decode_simcc(
-                    x, y, m, 2.0, "mean", 0.5, refine=True
-                ),
-                "numpy": lambda x=x, y=y, m=transforms: decode_peers.numpy_simcc(x, y, m),
+                "leanpose": ours,
+                "leanpose, softmax scores, refined": partial(ours, temperature=0.5, refine=True),
+                "numpy": partial(decode_peers.numpy_simcc, x, y, transforms),
                 "rtmlib": decode_peers.rtmlib_simcc(x, y, size),
             }
             yield Case(f"{size[0]}x{size[1]}, {count} persons", calls, {"numpy": 0.3})
+
+
+def evaluation(seconds: float) -> Iterator[tuple[str, ...]]:
+    """COCO evaluation, in a process of its own for each number of threads, which some peers read when they start."""
+    for threads in (1, 2):
+        variables = {**os.environ, "RAYON_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+        script = str(Path(__file__).with_name("evaluation.py"))
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = ["--folder", folder, "--threads", str(threads), "--seconds", str(10 * seconds)]
+            output = subprocess.run(
+                [sys.executable, script, *arguments], env=variables, capture_output=True, text=True, check=True
+            ).stdout
+        for work in ("evaluate", "load"):
+            timings = {name: Timing(**times) for name, times in json.loads(output)[work].items()}
+            targets = {"hotcoco": 1.0} if work == "evaluate" else {}
+            yield from rows_of(f"{work}, {threads} threads", [*timings], timings, targets)
 
 
 if __name__ == "__main__":
