@@ -1,65 +1,25 @@
-#include <algorithm>
-#include <cstdint>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "checks.hpp"
+#include "batches.hpp"
 #include "leanpose/simcc.hpp"
 #include "module.hpp"
 
 namespace leanpose::python {
 namespace {
 
-// Persons may be strided, as every second one of an array is; any other layout is copied.
-py::array_t<float> axis_logits(const py::object& object, const char* name) {
-    if (!py::isinstance<py::array_t<float>>(object)) {
-        type_error(name, " must be a float32 array of shape (B, K, bins), got ", describe(object),
-                   "; convert other dtypes, float16 too, with .astype(numpy.float32)");
-    }
-    auto logits = py::reinterpret_borrow<py::array_t<float>>(object);
-    require_shape(logits, name, "(B, K, bins)", {any_length, any_length, any_length});
-    if (logits.shape(1) < 1 || logits.shape(2) < 1) {
-        value_error(name, " must hold at least one keypoint and one bin, got shape ", shape_text(logits));
-    }
-    constexpr py::ssize_t item = sizeof(float);
-    const bool packed = logits.strides(2) == item && logits.strides(1) == item * logits.shape(2) &&
-                        logits.strides(0) % item == 0 &&
-                        (logits.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0;
-    if (!packed) {
-        logits = Array<float>::ensure(logits);
+FloatItems axis_logits(const py::object& object, const char* name) {
+    FloatItems logits = float_items(object, name, "(B, K, bins)", 3);
+    if (logits.array.shape(1) < 1 || logits.array.shape(2) < 1) {
+        value_error(name, " must hold at least one keypoint and one bin, got shape ", shape_text(logits.array));
     }
     return logits;
 }
 
-SimccAxis axis_of(const py::array_t<float>& logits) {
-    return {logits.data(), logits.shape(2), logits.strides(0) / static_cast<py::ssize_t>(sizeof(float))};
-}
-
-void require_same_shape(const py::array& array, const char* name, const py::array& other, const char* other_name) {
-    if (!std::equal(array.shape(), array.shape() + array.ndim(), other.shape(), other.shape() + other.ndim())) {
-        value_error(name, " must have the shape of ", other_name, ", ", shape_text(other), ", got ",
-                    shape_text(array));
-    }
-}
-
-// For each keypoint its index in a mirror image.
-std::vector<std::ptrdiff_t> flip_indices(const py::object& object, py::ssize_t keypoints) {
-    const auto given = py::array::ensure(object);
-    if (!given || std::string("iu").find(given.dtype().kind()) == std::string::npos) {
-        type_error("flip_index must be an array of integers, got ", describe(object));
-    }
-    const auto indices = Array<std::int64_t>::ensure(given);
-    require_shape(indices, "flip_index", "(K,), one index for each keypoint", {keypoints});
-    std::vector<std::ptrdiff_t> result;
-    for (py::ssize_t k = 0; k < keypoints; ++k) {
-        const std::int64_t index = indices.data()[k];
-        if (index < 0 || index >= keypoints) {
-            value_error("flip_index[", k, "] must be from 0 to ", keypoints - 1, ", got ", index);
-        }
-        result.push_back(static_cast<std::ptrdiff_t>(index));
-    }
-    return result;
+SimccAxis axis_of(const FloatItems& logits) {
+    return {logits.array.data(), logits.array.shape(2), logits.stride};
 }
 
 py::tuple decode(const py::object& x_object, const py::object& y_object, const py::object& transforms_object,
@@ -67,13 +27,13 @@ py::tuple decode(const py::object& x_object, const py::object& y_object, const p
                  const py::object& flipped, const py::object& flip_index) {
     const auto x = axis_logits(x_object, "simcc_x");
     const auto y = axis_logits(y_object, "simcc_y");
-    if (x.shape(0) != y.shape(0) || x.shape(1) != y.shape(1)) {
-        value_error("simcc_x and simcc_y must agree in batch and keypoints, got shapes ", shape_text(x), " and ",
-                    shape_text(y));
+    const py::ssize_t batch = x.array.shape(0);
+    const py::ssize_t keypoints = x.array.shape(1);
+    if (batch != y.array.shape(0) || keypoints != y.array.shape(1)) {
+        value_error("simcc_x and simcc_y must agree in batch and keypoints, got shapes ", shape_text(x.array), " and ",
+                    shape_text(y.array));
     }
     const std::vector<Affine> transforms = affines(transforms_object);
-    const py::ssize_t batch = x.shape(0);
-    const py::ssize_t keypoints = x.shape(1);
     if (static_cast<py::ssize_t>(transforms.size()) != batch) {
         value_error("transforms must hold one matrix for each of the ", batch, " pictures of simcc_x, got ",
                     transforms.size());
@@ -92,7 +52,7 @@ py::tuple decode(const py::object& x_object, const py::object& y_object, const p
     if (flipped.is_none() != flip_index.is_none()) {
         value_error("flipped and flip_index must be given together");
     }
-    py::array_t<float> flipped_x, flipped_y;
+    FloatItems flipped_x, flipped_y;
     std::vector<std::ptrdiff_t> indices;
     std::optional<SimccFlip> flip;
     if (!flipped.is_none()) {
@@ -101,8 +61,8 @@ py::tuple decode(const py::object& x_object, const py::object& y_object, const p
         }
         flipped_x = axis_logits(flipped[py::int_(0)], "flipped[0]");
         flipped_y = axis_logits(flipped[py::int_(1)], "flipped[1]");
-        require_same_shape(flipped_x, "flipped[0]", x, "simcc_x");
-        require_same_shape(flipped_y, "flipped[1]", y, "simcc_y");
+        require_same_shape(flipped_x.array, "flipped[0]", x.array, "simcc_x");
+        require_same_shape(flipped_y.array, "flipped[1]", y.array, "simcc_y");
         indices = flip_indices(flip_index, keypoints);
         flip = SimccFlip{{axis_of(flipped_x), axis_of(flipped_y)}, indices.data()};
     }

@@ -31,7 +31,8 @@ class Batcher:
     def __init__(self, model: Model, flip_test: bool) -> None:
         self._model, self._flip_test = model, flip_test
         height, width = model.card.input.size
-        self._crops = np.empty((_CAPACITY, 3, height, width), np.float32)
+        copies = 2 if flip_test else 1  # a person's crop and its mirror image lie side by side
+        self._crops = np.empty((_CAPACITY, copies, 3, height, width), np.float32)
         self._transforms = np.empty((_CAPACITY, 2, 3))
         self._filled = 0
         self._rows: list[tuple[_Picture, slice]] = []  # whose persons fill the batch
@@ -50,8 +51,10 @@ class Batcher:
             stop = min(len(boxes), start + _CAPACITY - self._filled)
             batch = slice(self._filled, self._filled + stop - start)
             self._transforms[batch] = transforms[start:stop]
+            flip = self._flip_test
+            out = self._crops[batch] if flip else self._crops[batch, 0]
             _core.crop(
-                image, transforms[start:stop], spec.size, spec.mean, spec.std, spec.color, out=self._crops[batch]
+                *(image, transforms[start:stop], spec.size, spec.mean, spec.std, spec.color), flipped=flip, out=out
             )
             self._rows.append((picture, slice(start, stop)))
             self._filled, start = batch.stop, stop
@@ -69,19 +72,14 @@ class Batcher:
     def _run(self) -> None:
         if not self._filled:
             return
-        model, crops = self._model, self._crops[: self._filled]
-        codec = model.card.codec
-        transforms = self._transforms[: self._filled]
+        model, transforms = self._model, self._transforms[: self._filled]
+        codec, crops = model.card.codec, self._crops[: self._filled]
+        outputs = model.run(crops.reshape(-1, *crops.shape[2:]))
         if self._flip_test:
-            both = model.run(np.concatenate((crops, crops[..., ::-1])))
-            xy, scores = codec.decode_flipped(
-                [output[: self._filled] for output in both],
-                [output[self._filled :] for output in both],
-                transforms,
-                model.card.keypoints.flip_index,
-            )
+            plain, flipped = [output[0::2] for output in outputs], [output[1::2] for output in outputs]
+            xy, scores = codec.decode_flipped(plain, flipped, transforms, model.card.keypoints.flip_index)
         else:
-            xy, scores = codec.decode(model.run(crops), transforms)
+            xy, scores = codec.decode(outputs, transforms)
         start = 0
         for picture, persons in self._rows:
             stop = start + persons.stop - persons.start

@@ -55,8 +55,10 @@ class Fields:
         """A finite number greater than `above`, or null."""
         return None if self.take(name) is None else self.number(name, above=above)
 
-    def flag(self, name: str) -> bool:
-        """True or False."""
+    def flag(self, name: str, *, default: bool | None = None) -> bool:
+        """True or False; a default stands for a field that older cards lack."""
+        if default is not None and name not in self._data:
+            return default
         value = self.take(name)
         if not isinstance(value, bool):
             raise self._fail(name, "true or false", value)

@@ -32,6 +32,7 @@ _START: dict[str, Any] = {
         "split_ratio": 2.0,
         "score_rule": "min",
         "temperature": None,
+        "refine": False,
         "x": "simcc_x",
         "y": "simcc_y",
     },

@@ -25,6 +25,7 @@ class SimCC(Codec):
         split_ratio: bins per input pixel, k in the paper; the flip test is exact where it is an integer.
         score_rule: how the scores of the two axes become one.
         temperature: an axis scores softmax(logits / temperature) at its maximum; None: the maximum itself.
+        refine: whether a parabola through the largest bin and its neighbours gives a fraction of a bin.
         x: name of the output (batch, K, width * split_ratio).
         y: name of the output (batch, K, height * split_ratio).
     """
@@ -33,6 +34,7 @@ class SimCC(Codec):
     split_ratio: float = 2.0
     score_rule: ScoreRule = "min"
     temperature: float | None = None
+    refine: bool = False
     x: str = "simcc_x"
     y: str = "simcc_y"
 
@@ -45,6 +47,7 @@ class SimCC(Codec):
             "split_ratio": self.split_ratio,
             "score_rule": self.score_rule,
             "temperature": self.temperature,
+            "refine": self.refine,
             "x": self.x,
             "y": self.y,
         }
@@ -56,6 +59,7 @@ class SimCC(Codec):
             fields.number("split_ratio", above=0),
             cast(ScoreRule, fields.choice("score_rule", SCORE_RULES)),
             fields.optional_number("temperature", above=0),
+            fields.flag("refine", default=False),
             fields.text("x"),
             fields.text("y"),
         )
@@ -72,8 +76,7 @@ class SimCC(Codec):
         }
 
     def decode(self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64]) -> tuple[FloatArray, FloatArray]:
-        x, y = outputs
-        return _core.decode_simcc(x, y, transforms, self.split_ratio, self.score_rule, self.temperature)
+        return self._decode(outputs, transforms)
 
     def decode_flipped(
         self,
@@ -82,11 +85,13 @@ class SimCC(Codec):
         transforms: NDArray[np.float64],
         flip_index: NDArray[np.int64],
     ) -> tuple[FloatArray, FloatArray]:
+        mirrored_x, mirrored_y = flipped
+        return self._decode(outputs, transforms, flipped=(mirrored_x, mirrored_y), flip_index=flip_index)
+
+    def _decode(
+        self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64], **flip: Any
+    ) -> tuple[FloatArray, FloatArray]:
         x, y = outputs
-        mirrored_x, mirrored_y = (axis[:, flip_index] for axis in flipped)
-        # Pixel u goes to width - 1 - u, so bin b to bins - ratio - b: reversed, that lies ratio - 1 bins further on.
-        last = x.shape[2] - 1
-        shifted = np.minimum(np.arange(last + 1) + max(round(self.split_ratio) - 1, 0), last)
-        aligned_x = mirrored_x[:, :, ::-1][:, :, shifted]
-        means = [(x + aligned_x) * np.float32(0.5), (y + mirrored_y) * np.float32(0.5)]
-        return self.decode(means, transforms)
+        return _core.decode_simcc(
+            x, y, transforms, self.split_ratio, self.score_rule, self.temperature, refine=self.refine, **flip
+        )
