@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "leanpose/geometry.hpp"
+#include "leanpose/mirror.hpp"
 #include "leanpose/peak.hpp"
 #include "leanpose/subbin.hpp"
 
@@ -129,8 +130,7 @@ inline void decode_simcc(const SimccLogits& logits, const SimccFlip* flip, std::
         for (std::ptrdiff_t k = 0; k < keypoints; ++k) {
             const float* row = logits.x.row(b, k);
             if (flip) {
-                LEANPOSE_DISPATCH(mean_with_mirrored, row, flip->logits.x.row(b, flip->index[k]), logits.x.bins, shift,
-                                  mean.data());
+                mean_with_mirrored(row, flip->logits.x.row(b, flip->index[k]), 1, logits.x.bins, -shift, mean.data());
                 row = mean.data();
             }
             const detail::SimccReading x = detail::read_simcc(row, logits.x.bins, decoding);

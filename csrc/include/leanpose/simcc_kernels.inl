@@ -56,16 +56,4 @@ inline void mean_of_rows(const float* a, const float* b, std::ptrdiff_t count, f
     }
 }
 
-// out[i] = (a[i] + b[count - 1 - i - shift]) / 2, where b repeats its first value before its begin
-inline void mean_with_mirrored(const float* a, const float* b, std::ptrdiff_t count, std::ptrdiff_t shift, float* out) {
-    const std::ptrdiff_t whole = count - shift;
-    const float* const last = b + whole - 1;
-    for (std::ptrdiff_t i = 0; i < whole; ++i) {
-        out[i] = (a[i] + last[-i]) * 0.5F;
-    }
-    for (std::ptrdiff_t i = whole; i < count; ++i) {
-        out[i] = (a[i] + b[0]) * 0.5F;
-    }
-}
-
 }  // namespace leanpose::LEANPOSE_ISA
