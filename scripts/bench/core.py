@@ -44,7 +44,12 @@ class Case:
 
 
 def main() -> None:
-    sections: dict[str, Callable[[], Iterator[Case]] | None] = {"crop": crops, "simcc": simcc, "evaluation": None}
+    sections: dict[str, Callable[[], Iterator[Case]] | None] = {
+        "crop": crops,
+        "simcc": simcc,
+        "heatmap": heatmaps,
+        "evaluation": None,
+    }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=2.0, help="for each line of a table")
     parser.add_argument("--only", nargs="+", choices=sections, default=[*sections])
@@ -67,6 +72,8 @@ TITLES = {
     "inside the picture; every candidate on one thread, and leanpose on two besides.",
     "evaluation": "## COCO keypoint evaluation: 5,000 pictures, 25,000 results\n\nThe step from loaded data to the "
     "statistics (OKS, matching, accumulation), and loading both files, beside it.",
+    "heatmap": "## Heatmap decoding: 17 keypoints\n\nUnbiased DARK of maps of stride 4, with the mapping into the "
+    "picture, and the maximum of maps of full resolution.",
     "simcc": "## SimCC decoding: 17 keypoints, two bins a pixel\n\nArgmax, scores and the mapping into the picture.",
 }
 
@@ -88,7 +95,7 @@ def rows_of(
             yield work, name, "not installed", "", "", ""
             continue
         times = f"{timings[name].minimum:.4f}", f"{timings[name].median:.4f}"
-        yield work, name, *times, *verdict(ours, timings[name], targets.get(name), name == "leanpose")
+        yield work, name, *times, *verdict(ours, timings[name], targets.get(name), name.startswith("leanpose"))
 
 
 def verdict(ours: Timing, theirs: Timing, target: float | None, same: bool) -> tuple[str, str]:
@@ -142,6 +149,40 @@ def simcc() -> Iterator[Case]:
                 "rtmlib": decode_peers.rtmlib_simcc(x, y, size),
             }
             yield Case(f"{size[0]}x{size[1]}, {count} persons", calls, {"numpy": 0.3})
+
+
+def heatmaps() -> Iterator[Case]:
+    """Decoding of heatmaps, with noisy Gaussians: bare ones hold denormal numbers, which slow everybody down."""
+    rng = np.random.default_rng(3)
+    for size in SIZES:
+        for count in PERSONS:
+            maps = gaussians(rng, count, size[0] // 4, size[1] // 4)
+            _, transforms = persons_of(count, size)
+            calls: Calls = {
+                "leanpose": partial(_core.decode_heatmaps, maps, transforms, 4.0, "udp", "udp"),
+                "leanpose, DARK": partial(_core.decode_heatmaps, maps, transforms, 4.0, "plain", "dark"),
+                "leanpose, quarter shift": partial(_core.decode_heatmaps, maps, transforms, 4.0, "plain", "quarter"),
+                "rtmlib": decode_peers.rtmlib_dark(maps, size),
+            }
+            yield Case(f"DARK-UDP of 17x{size[0] // 4}x{size[1] // 4}, {count} persons", calls, {"rtmlib": 0.1})
+    for size in SIZES:
+        for count in PERSONS:
+            maps = gaussians(rng, count, *size)
+            _, transforms = persons_of(count, size)
+            calls = {
+                "leanpose": partial(_core.decode_heatmaps, maps, transforms, 1.0, "plain", "none"),
+                "numpy argmax": partial(decode_peers.numpy_argmax, maps),
+                "torch max-pool": decode_peers.torch_max_pool(maps),
+            }
+            yield Case(f"maximum of 17x{size[0]}x{size[1]}, {count} persons", calls, {"numpy argmax": 1.2})
+
+
+def gaussians(rng: np.random.Generator, count: int, height: int, width: int) -> NDArray[np.float32]:
+    """Heatmaps of 17 keypoints, each with a peak of two cells' deviation and a little noise."""
+    x, y = rng.uniform(0, width, (count, 17, 1, 1)), rng.uniform(0, height, (count, 17, 1, 1))
+    distance = (np.arange(width) - x) ** 2 + (np.arange(height)[:, None] - y) ** 2
+    maps = np.exp(distance / -8) + rng.uniform(0, 0.02, (count, 17, height, width))
+    return maps.astype(np.float32)
 
 
 def evaluation(seconds: float) -> Iterator[tuple[str, ...]]:
