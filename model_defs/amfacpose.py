@@ -17,7 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from leanpose import SimCC
+
 from .activations import Mish
+from .losses import KLDiscretLoss
+from .network import PoseNetwork
+from .objectives import SimCCObjective
 
 STAGE_WIDTHS = (64, 128, 256, 512)
 STEM_WIDTHS = (32, 36, 64)
@@ -203,8 +208,10 @@ class AdaptiveFeaturePyramid(nn.Module):
         return x if same else functional.interpolate(x, size=list(size), mode="bilinear", align_corners=False)
 
 
-class AMFACPose(nn.Module):
+class AMFACPose(PoseNetwork):
     """Picture batch (B, 3, H, W) to SimCC logits (B, K, W * k) and (B, K, H * k)."""
+
+    config: AMFACPoseConfig
 
     def __init__(self, config: AMFACPoseConfig, resize_first: bool = False) -> None:
         super().__init__()
@@ -241,6 +248,14 @@ class AMFACPose(nn.Module):
         self.head_x = _mlp(self.flat, config.input_size[1] * config.split_ratio)
         self.head_y = _mlp(self.flat, config.input_size[0] * config.split_ratio)
         self.apply(_initialise)
+
+    @property
+    def codec(self) -> SimCC:
+        return SimCC(self.config.split_ratio, "min", KLDiscretLoss().temperature)
+
+    @property
+    def objective(self) -> SimCCObjective:
+        return SimCCObjective(self.config.split_ratio, self.config.num_keypoints)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.stem(x)

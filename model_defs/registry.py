@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from . import amfacpose
-from .amfacpose import AMFACPose
+from .amfacpose import AMFACPose, AMFACPoseConfig
+from .network import NetworkConfig, PoseNetwork
 
-CONFIGS = {
+CONFIGS: dict[str, Any] = {
     **amfacpose.CONFIGS,
     **{f"amfacpose/{row}": config for row, config in amfacpose.ABLATION.items()},  # table 6, R34 at 384x288
 }
+NETWORKS: dict[type[Any], Callable[[Any], PoseNetwork]] = {AMFACPoseConfig: AMFACPose}
 
 
-def build(name: str, **changes: Any) -> AMFACPose:
+def build(name: str, **changes: Any) -> PoseNetwork:
     """The named system with fresh weights; `changes` replace fields of its configuration.
 
-    Raises ValueError for an unknown name.
+    Raises ValueError for an unknown name, TypeError for a field that its configuration lacks.
     """
     if name not in CONFIGS:
         raise ValueError(f"model: there is no definition '{name}'; known: {', '.join(CONFIGS)}")
-    return AMFACPose(replace(CONFIGS[name], **changes))
+    config: NetworkConfig = replace(CONFIGS[name], **changes)
+    return NETWORKS[type(config)](config)

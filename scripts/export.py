@@ -2,9 +2,9 @@
 
     python scripts/export.py amfacpose-r18-256x256 -o pose.onnx --checkpoint RUN/256x256.pt
 
-Input `image` (batch, 3, H, W), outputs `simcc_x` (batch, K, W * k) and `simcc_y` (batch, K, H * k), all float32 with
-any batch size; opset 17. Without a checkpoint the weights are random, drawn from --seed. The file carries a model
-card, to which `leanpose card` adds the training data, accuracy and licence.
+Input `image` (batch, 3, H, W), outputs as the codec of the model card names them, all float32 with any batch size;
+opset 17. Without a checkpoint the weights are random, drawn from --seed. The file carries a model card, to which
+`leanpose card` adds the training data, accuracy and licence.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ import torch
 from torch import nn
 
 import _repository  # noqa: F401  (makes model_defs importable)
-from leanpose import COCO17, InputSpec, KeypointSet, ModelCard, SimCC
+from leanpose import COCO17, InputSpec, KeypointSet, ModelCard
 from leanpose.card import METADATA_KEY
-from model_defs.amfacpose import AMFACPose, AMFACPoseConfig
-from model_defs.folding import Size, fold
-from model_defs.losses import KLDiscretLoss
+from model_defs.folding import Size
+from model_defs.network import PoseNetwork
 from model_defs.registry import CONFIGS, build
 from training.cache import PADDING
 from training.dataset import MEAN, STD
@@ -34,6 +33,7 @@ from training.weights import read_input_size, read_weights
 
 OPSET = 17  # the last one that TensorRT 8.6 reads
 TOLERANCE = 1e-4  # of the output's standard deviation
+KEYPOINT_SETS = {len(COCO17): COCO17}
 
 
 def main() -> None:
@@ -50,53 +50,47 @@ def main() -> None:
     print(f"{options.output}: {len(graph.graph.node)} operators, differs from PyTorch by {difference:.1e} of the std")
 
 
-def export(model: AMFACPose, name: str) -> onnx.ModelProto:
+def export(model: PoseNetwork, name: str) -> onnx.ModelProto:
     """The folded graph of `model`, with opset 17, IR version 8 and a batch of any size; `name` becomes the graph's."""
     config = model.config
-    height, width = config.input_size
-    shapes = {
-        "image": (3, height, width),
-        "simcc_x": (config.num_keypoints, width * config.split_ratio),
-        "simcc_y": (config.num_keypoints, height * config.split_ratio),
-    }
+    outputs = model.codec.expected_shapes(config.num_keypoints, config.input_size)
+    shapes = {"image": (3, *config.input_size), **outputs}
     file = io.BytesIO()
     with warnings.catch_warnings():
         # torch.export's graphs need a conversion down to opset 17; this exporter writes it as it is
         warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export", DeprecationWarning)
         warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
         torch.onnx.export(
-            fold(model, (height, width)),
+            model.folded(),
             (torch.zeros(2, *shapes["image"]),),
             file,  # type: ignore[arg-type]
             input_names=["image"],
-            output_names=["simcc_x", "simcc_y"],
+            output_names=[*model.codec.outputs],
             dynamic_axes={key: {0: "batch"} for key in shapes},
             opset_version=OPSET,
             dynamo=False,
         )
     graph = onnx.load_from_string(file.getvalue())
     _tidy(graph, name, shapes)
-    graph.metadata_props.add(key=METADATA_KEY, value=model_card(name, config).to_json())
+    graph.metadata_props.add(key=METADATA_KEY, value=model_card(name, model).to_json())
     onnx.checker.check_model(graph, full_check=True)
     return graph
 
 
-def model_card(name: str, config: AMFACPoseConfig) -> ModelCard:
+def model_card(name: str, model: PoseNetwork) -> ModelCard:
     """How to feed and read the network; the card's name tells the size that it runs at.
 
-    Keypoints other than COCO's get numbers for names and COCO's mean sigma.
+    Other numbers of keypoints than those of the known sets get numbers for names and COCO's mean sigma.
     """
-    count = config.num_keypoints
-    keypoints = COCO17
-    if count != len(COCO17):
+    count = model.config.num_keypoints
+    keypoints = KEYPOINT_SETS.get(count)
+    if keypoints is None:
         sigma = sum(COCO17.sigmas) / len(COCO17)
         keypoints = KeypointSet(tuple(f"keypoint_{i}" for i in range(count)), (), (), (sigma,) * count)
-    spec = InputSpec(config.input_size, "rgb", MEAN, STD, PADDING, "plain")
-    height, width = config.input_size
+    height, width = model.config.input_size
+    spec = InputSpec((height, width), "rgb", MEAN, STD, PADDING, model.transform)
     system = re.sub(r"-\d+x\d+$", "", name)  # a definition may be trained at another size than its own
-    return ModelCard(
-        f"{system}-{height}x{width}", spec, SimCC(config.split_ratio, "min", KLDiscretLoss().temperature), keypoints
-    )
+    return ModelCard(f"{system}-{height}x{width}", spec, model.codec, keypoints)
 
 
 def compare(graph: onnx.ModelProto, model: nn.Module) -> float:
