@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .amfacpose import AdaptiveFeaturePyramid, CoordConv2d, SpatialChannelRefinement
+from .hrnet import Upsample
 
 Size = tuple[int, int]  # height, width
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
@@ -36,6 +37,8 @@ def fold(model: nn.Module, input_size: Size) -> nn.Module:
                 model.set_submodule(name, FoldedRefinement(module))
             elif isinstance(module, AdaptiveFeaturePyramid):
                 model.set_submodule(name, FoldedPyramid(module, shapes[name]))
+            elif isinstance(module, Upsample):
+                model.set_submodule(name, FoldedUpsample(module, *shapes[name]))
     return model.requires_grad_(False)
 
 
@@ -93,6 +96,8 @@ def trace(model: nn.Module, input_size: Size) -> tuple[dict[str, str], dict[str,
                 outputs.append((output, name))
             elif isinstance(module, CoordConv2d):
                 shapes[name] = [_size(inputs[0])]
+            elif isinstance(module, Upsample):
+                shapes[name] = [_size(x) for x in inputs]
             elif isinstance(module, AdaptiveFeaturePyramid):
                 shapes[name] = [_size(stage) for stage in inputs[0]]
             elif isinstance(module, Norm):
@@ -163,6 +168,19 @@ class FoldedPyramid(AdaptiveFeaturePyramid):
     def _resize(self, level: int, x: Tensor, size: torch.Size) -> Tensor:
         factors = self.factors[level]
         return x if factors == [1, 1] else functional.interpolate(x, scale_factor=factors, mode="bilinear")
+
+
+class FoldedUpsample(Upsample):
+    """Upsample for one input size: no cut where the finer map is a multiple, else a constant one."""
+
+    def __init__(self, source: Upsample, size: Size, wanted: Size) -> None:
+        super().__init__(source.factor)
+        exact = wanted == (size[0] * self.factor, size[1] * self.factor)
+        self.wanted = None if exact else wanted
+
+    def forward(self, x: Tensor, like: Tensor) -> Tensor:
+        x = functional.interpolate(x, scale_factor=float(self.factor))
+        return x if self.wanted is None else x[..., : self.wanted[0], : self.wanted[1]]
 
 
 def _factor(length: int, wanted: int) -> float:

@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from . import amfacpose
+from . import amfacpose, hrnet
 from .amfacpose import AMFACPose, AMFACPoseConfig
+from .hrnet import HRNetPose, HRNetPoseConfig
 from .network import NetworkConfig, PoseNetwork
 
 CONFIGS: dict[str, Any] = {
     **amfacpose.CONFIGS,
     **{f"amfacpose/{row}": config for row, config in amfacpose.ABLATION.items()},  # table 6, R34 at 384x288
+    **hrnet.CONFIGS,
 }
-NETWORKS: dict[type[Any], Callable[[Any], PoseNetwork]] = {AMFACPoseConfig: AMFACPose}
+NETWORKS: dict[type[Any], Callable[[Any], PoseNetwork]] = {AMFACPoseConfig: AMFACPose, HRNetPoseConfig: HRNetPose}
 
 
 def build(name: str, **changes: Any) -> PoseNetwork:
