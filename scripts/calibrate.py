@@ -70,9 +70,9 @@ def error(pictures: list[Persons], codec: SimCC) -> float:
     """Mean squared difference of score and similarity, which is 0 for keypoints without a label."""
     differences = []
     for outputs, transforms, labels, variances in pictures:
-        xy, scores = codec.decode(outputs, transforms)
-        similarity = np.exp(-((xy - labels[..., :2]) ** 2).sum(2) / variances)
-        differences.append(scores - np.where(labels[..., 2] > 0, similarity, 0))
+        decoded = codec.decode(outputs, transforms)
+        similarity = np.exp(-((decoded.xy - labels[..., :2]) ** 2).sum(2) / variances)
+        differences.append(decoded.scores - np.where(labels[..., 2] > 0, similarity, 0))
     return float(np.mean(np.square(np.concatenate(differences))))
 
 

@@ -37,9 +37,10 @@ class Benchmark:
         for start in range(0, len(self.crops), 64):
             part = slice(start, start + 64)
             outputs = [output.float().cpu().numpy() for output in model(self.crops[part].to(device))]
-            xy, scores = codec.decode(outputs, self.transforms[part])
+            decoded = codec.decode(outputs, self.transforms[part])
             pictures, boxes = zip(*self.persons[part], strict=True)
-            poses = Poses(xy, scores, np.array(boxes, np.float32), np.ones(len(xy), np.float32), COCO17)
+            ones = np.ones(len(boxes), np.float32)
+            poses = Poses(decoded.xy, decoded.scores, np.array(boxes, np.float32), ones, COCO17)
             results += [
                 entry for person, picture in zip(poses, pictures, strict=True) for entry in person.to_coco(picture)
             ]

@@ -1,4 +1,4 @@
-"""Batches over pictures: persons of many pictures share session runs, results come out picture by picture."""
+"""Batches over pictures: regions of many pictures share session runs, results come out picture by picture."""
 
 from __future__ import annotations
 
@@ -9,46 +9,72 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
+from .codecs import Decoded
+from .keypoints import KeypointSet
 from .model import Model
 from .results import Poses
 
-_CAPACITY = 32  # persons per session run, each with two crops in a flip test: fills a GPU, bounds memory
+_MOST = 32  # regions per session run, each with two crops in a flip test: fills a GPU
+_PIXELS = 2**21  # of the inputs of a run, at most, where they are large: bounds memory
 
 
 class _Picture:
-    """The persons of one picture while their keypoints arrive."""
+    """One picture while the persons in its regions arrive."""
 
-    def __init__(self, boxes: npt.NDArray[np.float64], box_scores: npt.NDArray[np.float32], num_keypoints: int) -> None:
-        self.boxes, self.box_scores = boxes, box_scores
-        self.xy = np.empty((len(boxes), num_keypoints, 2), np.float32)
-        self.scores = np.empty((len(boxes), num_keypoints), np.float32)
-        self.missing = len(boxes)
+    def __init__(
+        self, shape: tuple[int, ...], boxes: npt.NDArray[np.float64], box_scores: npt.NDArray[np.float32]
+    ) -> None:
+        self._last_pixel = np.array([shape[1] - 1, shape[0] - 1], np.float32)
+        self._boxes, self._box_scores = boxes.astype(np.float32), box_scores
+        self._parts: list[Poses] = []
+        self.missing = len(boxes)  # regions
+
+    def take(self, decoded: Decoded, items: slice, first: int, keypoints: KeypointSet) -> None:
+        """Adds the persons found in `items` of a batch, which are this picture's regions from `first` on."""
+        start, stop = np.searchsorted(decoded.items, (items.start, items.stop))
+        persons = slice(int(start), int(stop))
+        regions = decoded.items[persons] - items.start + first
+        boxes, box_scores, scores = self._boxes[regions], self._box_scores[regions], None
+        if decoded.boxes is not None and decoded.person_scores is not None:
+            scores = box_scores * decoded.person_scores[persons]
+            corners = decoded.boxes[persons].reshape(-1, 2, 2)
+            boxes = np.clip(corners, 0, self._last_pixel).reshape(-1, 4)
+            box_scores = np.clip(scores, 0, 1)
+        self._parts.append(Poses(decoded.xy[persons], decoded.scores[persons], boxes, box_scores, keypoints, scores))
+        self.missing -= items.stop - items.start
+
+    def poses(self, keypoints: KeypointSet) -> Poses:
+        """The persons of all regions."""
+        if len(self._parts) == 1:
+            return self._parts[0]
+        return Poses.concatenate(self._parts) if self._parts else Poses.empty(keypoints)
 
 
 class Batcher:
-    """Crops persons straight into one batch, runs it when it is full and hands out finished pictures in order."""
+    """Crops regions straight into one batch, runs it when it is full and hands out finished pictures in order."""
 
     def __init__(self, model: Model, flip_test: bool) -> None:
         self._model, self._flip_test = model, flip_test
         height, width = model.card.input.size
-        copies = 2 if flip_test else 1  # a person's crop and its mirror image lie side by side
-        self._crops = np.empty((_CAPACITY, copies, 3, height, width), np.float32)
-        self._transforms = np.empty((_CAPACITY, 2, 3))
+        self._capacity = max(1, min(_MOST, _PIXELS // (height * width)))
+        copies = 2 if flip_test else 1  # a region's crop and its mirror image lie side by side
+        self._crops = np.empty((self._capacity, copies, 3, height, width), np.float32)
+        self._transforms = np.empty((self._capacity, 2, 3))
         self._filled = 0
-        self._rows: list[tuple[_Picture, slice]] = []  # whose persons fill the batch
+        self._rows: list[tuple[_Picture, slice, int]] = []  # whose regions fill which part of the batch, from which on
         self._pictures: deque[_Picture] = deque()
 
     def add(
         self, image: npt.NDArray[np.uint8], boxes: npt.NDArray[np.float64], box_scores: npt.NDArray[np.float32]
     ) -> Iterator[Poses]:
-        """Takes the persons of a picture (H, W, 3) BGR and yields the pictures that are finished by now."""
+        """Takes the regions of a picture (H, W, 3) BGR and yields the pictures that are finished by now."""
         spec = self._model.card.input
-        picture = _Picture(boxes, box_scores, len(self._model.card.keypoints))
+        picture = _Picture(image.shape, boxes, box_scores)
         self._pictures.append(picture)
         transforms = _core.crop_transforms(boxes, spec.size, spec.padding, spec.transform)
         start = 0
         while start < len(boxes):
-            stop = min(len(boxes), start + _CAPACITY - self._filled)
+            stop = min(len(boxes), start + self._capacity - self._filled)
             batch = slice(self._filled, self._filled + stop - start)
             self._transforms[batch] = transforms[start:stop]
             flip = self._flip_test
@@ -56,11 +82,11 @@ class Batcher:
             _core.crop(
                 *(image, transforms[start:stop], spec.size, spec.mean, spec.std, spec.color), flipped=flip, out=out
             )
-            self._rows.append((picture, slice(start, stop)))
+            self._rows.append((picture, batch, start))
             self._filled, start = batch.stop, stop
-            if self._filled == _CAPACITY:
+            if self._filled == self._capacity:
                 self._run()
-        if len(self._pictures) >= _CAPACITY:  # pictures without persons must not queue up behind a half-full batch
+        if len(self._pictures) >= self._capacity:  # pictures without regions must not queue up behind a half-full batch
             self._run()
         yield from self._finished()
 
@@ -77,25 +103,14 @@ class Batcher:
         outputs = model.run(crops.reshape(-1, *crops.shape[2:]))
         if self._flip_test:
             plain, flipped = [output[0::2] for output in outputs], [output[1::2] for output in outputs]
-            xy, scores = codec.decode_flipped(plain, flipped, transforms, model.card.keypoints.flip_index)
+            decoded = codec.decode_flipped(plain, flipped, transforms, model.card.keypoints.flip_index)
         else:
-            xy, scores = codec.decode(outputs, transforms)
-        start = 0
-        for picture, persons in self._rows:
-            stop = start + persons.stop - persons.start
-            picture.xy[persons], picture.scores[persons] = xy[start:stop], scores[start:stop]
-            picture.missing -= stop - start
-            start = stop
+            decoded = codec.decode(outputs, transforms)
+        for picture, items, first in self._rows:
+            picture.take(decoded, items, first, model.card.keypoints)
         self._filled = 0
         self._rows.clear()
 
     def _finished(self) -> Iterator[Poses]:
         while self._pictures and not self._pictures[0].missing:
-            picture = self._pictures.popleft()
-            yield Poses(
-                picture.xy,
-                picture.scores,
-                picture.boxes.astype(np.float32),
-                picture.box_scores,
-                self._model.card.keypoints,
-            )
+            yield self._pictures.popleft().poses(self._model.card.keypoints)

@@ -43,12 +43,14 @@ class Fields:
             raise self._fail(name, "one of " + ", ".join(choices), value)
         return value
 
-    def number(self, name: str, *, above: float = -math.inf, integer: bool = False) -> float:
-        """A finite number greater than `above`."""
+    def number(self, name: str, *, above: float = -math.inf, most: float = math.inf, integer: bool = False) -> float:
+        """A finite number greater than `above` and at most `most`."""
         value = self.take(name)
-        if not _is_number(value, integer) or not value > above:
+        if not _is_number(value, integer) or not above < value <= most:
             kind = "an integer" if integer else "a finite number"
-            raise self._fail(name, kind + (f" above {above:g}" if above > -math.inf else ""), value)
+            bound = f" above {above:g}" if above > -math.inf else ""
+            bound += f" up to {most:g}" if most < math.inf else ""
+            raise self._fail(name, kind + bound, value)
         return float(value)
 
     def optional_number(self, name: str, *, above: float = -math.inf) -> float | None:
@@ -83,6 +85,16 @@ class Fields:
             bound += f" above {above:g}" if above > -math.inf else ""
             raise self._fail(name, f"{count} {kind}{bound}", value)
         return tuple(float(v) for v in value)
+
+    def optional_indices(self, name: str) -> tuple[int, ...] | None:
+        """The numbers from 0 on, each once, in any order; or null."""
+        value = self.take(name)
+        if value is None:
+            return None
+        integers = isinstance(value, list | tuple) and all(_is_number(v, integer=True) for v in value)
+        if not integers or sorted(value) != list(range(len(value))):
+            raise self._fail(name, "the numbers of all keypoints from 0, each once, or null", value)
+        return tuple(value)
 
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of strings."""

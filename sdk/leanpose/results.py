@@ -35,10 +35,11 @@ class Poses:
         boxes: (N, 4) float32 x1, y1, x2, y2 in pixels of the picture, finite.
         box_scores: (N,) float32 in 0..1.
         keypoints: the K keypoints.
+        person_scores: (N,) float32 of a model that scores persons itself, finite; None where it does not.
 
     Raises:
         TypeError: a field is not an array of numbers, or `keypoints` is not a KeypointSet.
-        ValueError: the shape of a field does not fit, boxes are not finite or box scores not in 0..1.
+        ValueError: the shape of a field does not fit, boxes or person scores are not finite or box scores not in 0..1.
     """
 
     xy: FloatArray
@@ -46,6 +47,7 @@ class Poses:
     boxes: FloatArray
     box_scores: FloatArray
     keypoints: KeypointSet
+    person_scores: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.keypoints, KeypointSet):
@@ -56,8 +58,12 @@ class Poses:
         self._freeze("keypoint_scores", (persons, count), "(N, K)")
         self._freeze("boxes", (persons, 4), "(N, 4)")
         self._freeze("box_scores", (persons,), "(N,)")
-        if not np.isfinite(self.boxes).all():
-            raise ValueError(f"boxes: expected finite float32 numbers, got {self.boxes.tolist()}")
+        if self.person_scores is not None:
+            self._freeze("person_scores", (persons,), "(N,)")
+        for field in ("boxes", "person_scores"):
+            array = getattr(self, field)
+            if array is not None and not np.isfinite(array).all():
+                raise ValueError(f"{field}: expected finite float32 numbers, got {array.tolist()}")
         if not ((self.box_scores >= 0) & (self.box_scores <= 1)).all():
             raise ValueError(f"box_scores: expected numbers in 0..1, got {self.box_scores.tolist()}")
 
@@ -91,12 +97,14 @@ class Poses:
             raise ValueError("poses: expected at least one Poses to concatenate, got none; see Poses.empty")
         if any(part.keypoints != poses[0].keypoints for part in poses):
             raise ValueError("poses: expected the same keypoints in all, got different keypoint sets")
+        scored = any(part.person_scores is not None for part in poses)
         return cls(
             np.concatenate([part.xy for part in poses]),
             np.concatenate([part.keypoint_scores for part in poses]),
             np.concatenate([part.boxes for part in poses]),
             np.concatenate([part.box_scores for part in poses]),
             poses[0].keypoints,
+            np.concatenate([part.scores for part in poses]) if scored else None,
         )
 
     @property
@@ -111,11 +119,14 @@ class Poses:
 
     @property
     def scores(self) -> FloatArray:
-        """(N,) score of each person: box score times the mean of its keypoint scores above 0.2; 0 where there are none.
+        """(N,) score of each person: `person_scores` where the model gives them, as models that find persons do.
 
-        The rescoring of top-down COCO evaluation (Xiao et al., "Simple Baselines for Human Pose Estimation and
-        Tracking", 2018). Scores that are not finite do not count.
+        Otherwise the box score times the mean of the keypoint scores above 0.2, or 0 where there are none: the
+        rescoring of top-down COCO evaluation (Xiao et al., "Simple Baselines for Human Pose Estimation and Tracking",
+        2018). Scores that are not finite do not count.
         """
+        if self.person_scores is not None:
+            return self.person_scores
         counted = np.isfinite(self.keypoint_scores) & (self.keypoint_scores > _COUNTED_ABOVE)
         total = np.where(counted, self.keypoint_scores, 0).sum(axis=1, dtype=np.float64)
         return np.asarray(self.box_scores * total / np.maximum(counted.sum(axis=1), 1), dtype=np.float32)
@@ -128,7 +139,9 @@ class Poses:
         rows = np.atleast_1d(np.arange(len(self))[selection])
         if rows.ndim != 1:
             raise IndexError(f"expected an integer, a slice, a boolean mask (N,) or indices (M,), got {selection!r}")
-        return Poses(self.xy[rows], self.keypoint_scores[rows], self.boxes[rows], self.box_scores[rows], self.keypoints)
+        person_scores = None if self.person_scores is None else self.person_scores[rows]
+        xy, keypoint_scores, boxes, box_scores = (array[rows] for array in self._arrays())
+        return Poses(xy, keypoint_scores, boxes, box_scores, self.keypoints, person_scores)
 
     def __iter__(self) -> Iterator[Poses]:
         return (self[person] for person in range(len(self)))
@@ -136,16 +149,18 @@ class Poses:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Poses):
             return NotImplemented
-        return self.keypoints == other.keypoints and all(
+        if self.keypoints != other.keypoints or (self.person_scores is None) != (other.person_scores is None):
+            return False
+        return all(
             np.array_equal(mine, theirs, equal_nan=True)
-            for mine, theirs in zip(self._arrays(), other._arrays(), strict=True)
+            for mine, theirs in zip((*self._arrays(), self.scores), (*other._arrays(), other.scores), strict=True)
         )
 
     # Rebuilding through the constructor because unpickled numpy arrays are writeable.
     def __reduce__(self) -> tuple[type[Poses], tuple[Any, ...]]:
-        return Poses, (*self._arrays(), self.keypoints)
+        return Poses, (*self._arrays(), self.keypoints, self.person_scores)
 
-    def _arrays(self) -> tuple[FloatArray, ...]:
+    def _arrays(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         return self.xy, self.keypoint_scores, self.boxes, self.box_scores
 
     def to_coco(self, image_id: SupportsIndex | str, category_id: SupportsIndex = 1) -> list[dict[str, Any]]:

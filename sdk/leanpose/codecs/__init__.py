@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from .base import Codec
+from .associative_embedding import AssociativeEmbedding
+from .base import Codec, Decoded
 from .heatmap import Heatmap
 from .simcc import SimCC
 
-CODECS: dict[str, type[Codec]] = {codec.type: codec for codec in (SimCC, Heatmap)}
+CODECS: dict[str, type[Codec]] = {codec.type: codec for codec in (SimCC, Heatmap, AssociativeEmbedding)}
 
-__all__ = ["CODECS", "Codec", "Heatmap", "SimCC"]
+__all__ = ["CODECS", "AssociativeEmbedding", "Codec", "Decoded", "Heatmap", "SimCC"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,10 +13,37 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float32]
 
 
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """The P persons in the outputs for a batch of inputs.
+
+    Attributes:
+        xy: (P, K, 2) keypoints in pixels of the picture; NaN where a keypoint is missing.
+        scores: (P, K) keypoint scores; 0 where a keypoint is missing.
+        items: (P,) the input of each person as its index in the batch, never falling.
+        boxes: (P, 4) finite x1, y1, x2, y2 in pixels of the picture; None where each input is one person, whose box the
+            caller has.
+        person_scores: (P,) finite; None as `boxes`.
+    """
+
+    xy: FloatArray
+    scores: FloatArray
+    items: NDArray[np.int64]
+    boxes: FloatArray | None = None
+    person_scores: FloatArray | None = None
+
+    @classmethod
+    def one_per_input(cls, keypoints: tuple[FloatArray, FloatArray]) -> Decoded:
+        """From xy (B, K, 2) and scores (B, K) of the one person of each input."""
+        xy, scores = keypoints
+        return cls(xy, scores, np.arange(len(xy)))
+
+
 class Codec(ABC):
     """Decodes the output tensors of a network; a frozen dataclass of its parameters."""
 
     type: ClassVar[str]  # its name in a model card
+    finds_persons: ClassVar[bool] = False  # whether an input holds any number of persons, else the one that it shows
 
     @property
     @abstractmethod
@@ -33,14 +61,14 @@ class Codec(ABC):
 
     @abstractmethod
     def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
-        """The shape of each output for one person, without the batch axis."""
+        """The shape of each output for one input, without the batch axis; ValueError where a field does not fit."""
 
     @abstractmethod
-    def decode(self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64]) -> tuple[FloatArray, FloatArray]:
-        """Keypoints (B, K, 2) in pixels of the picture and scores (B, K).
+    def decode(self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64]) -> Decoded:
+        """The persons in a batch.
 
         Args:
-            outputs: the tensors named by `outputs`, B persons each.
+            outputs: the tensors named by `outputs`, for B inputs each.
             transforms: (B, 2, 3) from input pixels to pixels of the picture.
         """
 
@@ -51,8 +79,8 @@ class Codec(ABC):
         flipped: Sequence[FloatArray],
         transforms: NDArray[np.float64],
         flip_index: NDArray[np.int64],
-    ) -> tuple[FloatArray, FloatArray]:
-        """As `decode`, from the means of the outputs for pictures and of those for their mirror images.
+    ) -> Decoded:
+        """As `decode`, from the outputs for pictures and for their mirror images together.
 
         Args:
             outputs: as in `decode`.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from ..fields import Fields
-from .base import Codec, FloatArray
+from .base import Codec, Decoded, FloatArray
 
 CellMapping = Literal["plain", "half_pixel", "udp"]
 Refinement = Literal["none", "quarter", "dark", "udp"]
@@ -79,8 +79,8 @@ class Heatmap(Codec):
         height, width = (max(round(side / self.stride), 1) for side in input_size)
         return {self.heatmaps: (num_keypoints, height, width)}
 
-    def decode(self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64]) -> tuple[FloatArray, FloatArray]:
-        return _core.decode_heatmaps(outputs[0], transforms, self.stride, self.mapping, self.refine, self.kernel)
+    def decode(self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64]) -> Decoded:
+        return self._decode(outputs, transforms)
 
     def decode_flipped(
         self,
@@ -88,15 +88,12 @@ class Heatmap(Codec):
         flipped: Sequence[FloatArray],
         transforms: NDArray[np.float64],
         flip_index: NDArray[np.int64],
-    ) -> tuple[FloatArray, FloatArray]:
-        return _core.decode_heatmaps(
-            outputs[0],
-            transforms,
-            self.stride,
-            self.mapping,
-            self.refine,
-            self.kernel,
-            flipped=flipped[0],
-            flip_index=flip_index,
-            shift_heatmap=self.shift_heatmap,
+    ) -> Decoded:
+        return self._decode(
+            outputs, transforms, flipped=flipped[0], flip_index=flip_index, shift_heatmap=self.shift_heatmap
+        )
+
+    def _decode(self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64], **flip: Any) -> Decoded:
+        return Decoded.one_per_input(
+            _core.decode_heatmaps(outputs[0], transforms, self.stride, self.mapping, self.refine, self.kernel, **flip)
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from ..fields import Fields
-from .base import Codec, FloatArray
+from .base import Codec, Decoded, FloatArray
 
 ScoreRule = Literal["min", "mean", "max", "product"]
 SCORE_RULES: tuple[ScoreRule, ...] = ("min", "mean", "max", "product")
@@ -75,7 +75,7 @@ class SimCC(Codec):
             self.y: (num_keypoints, round(height * self.split_ratio)),
         }
 
-    def decode(self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64]) -> tuple[FloatArray, FloatArray]:
+    def decode(self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64]) -> Decoded:
         return self._decode(outputs, transforms)
 
     def decode_flipped(
@@ -84,14 +84,14 @@ class SimCC(Codec):
         flipped: Sequence[FloatArray],
         transforms: NDArray[np.float64],
         flip_index: NDArray[np.int64],
-    ) -> tuple[FloatArray, FloatArray]:
+    ) -> Decoded:
         mirrored_x, mirrored_y = flipped
         return self._decode(outputs, transforms, flipped=(mirrored_x, mirrored_y), flip_index=flip_index)
 
-    def _decode(
-        self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64], **flip: Any
-    ) -> tuple[FloatArray, FloatArray]:
+    def _decode(self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64], **flip: Any) -> Decoded:
         x, y = outputs
-        return _core.decode_simcc(
-            x, y, transforms, self.split_ratio, self.score_rule, self.temperature, refine=self.refine, **flip
+        return Decoded.one_per_input(
+            _core.decode_simcc(
+                x, y, transforms, self.split_ratio, self.score_rule, self.temperature, refine=self.refine, **flip
+            )
         )
