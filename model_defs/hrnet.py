@@ -179,8 +179,14 @@ class HRNet(nn.Module):
         strided: Tensor = self.bn2(self.conv2(x)).relu()
         return strided
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        branches: list[Tensor] = [self.layer1(self.stem(x))]
+    def low(self, x: Tensor) -> Tensor:
+        """Stem and layer1: a picture batch to features (B, 256, H / 4, W / 4)."""
+        features: Tensor = self.layer1(self.stem(x))
+        return features
+
+    def exchange(self, low: Tensor) -> list[Tensor]:
+        """The stages: the features of layer1 to the branches of the last stage."""
+        branches = [low]
         for stage in self.stages:
             transition = self.get_submodule(f"transition{stage - 1}")
             assert isinstance(transition, nn.ModuleList)
@@ -188,6 +194,9 @@ class HRNet(nn.Module):
             branches = [layer(source) for layer, source in zip(transition, sources, strict=True)]
             branches = self.get_submodule(f"stage{stage}")(branches)
         return branches
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return self.exchange(self.low(x))
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,24 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from . import amfacpose, hrnet
+from . import amfacpose, hrnet, mfvpose
 from .amfacpose import AMFACPose, AMFACPoseConfig
 from .hrnet import HRNetPose, HRNetPoseConfig
+from .mfvpose import MfvPose, MfvPoseConfig
 from .network import NetworkConfig, PoseNetwork
 
 CONFIGS: dict[str, Any] = {
     **amfacpose.CONFIGS,
     **{f"amfacpose/{row}": config for row, config in amfacpose.ABLATION.items()},  # table 6, R34 at 384x288
     **hrnet.CONFIGS,
+    **mfvpose.CONFIGS,
+    **{f"mfvpose/{row}": config for row, config in {**mfvpose.ABLATION, **mfvpose.REFERENCE}.items()},
 }
-NETWORKS: dict[type[Any], Callable[[Any], PoseNetwork]] = {AMFACPoseConfig: AMFACPose, HRNetPoseConfig: HRNetPose}
+NETWORKS: dict[type[Any], Callable[[Any], PoseNetwork]] = {
+    AMFACPoseConfig: AMFACPose,
+    HRNetPoseConfig: HRNetPose,
+    MfvPoseConfig: MfvPose,
+}
 
 
 def build(name: str, **changes: Any) -> PoseNetwork:
