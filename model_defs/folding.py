@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from .amfacpose import AdaptiveFeaturePyramid, CoordConv2d, SpatialChannelRefinement
 from .hrnet import Upsample
+from .layers import Pointwise, SizeBound
 
 Size = tuple[int, int]  # height, width
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
@@ -39,6 +40,10 @@ def fold(model: nn.Module, input_size: Size) -> nn.Module:
                 model.set_submodule(name, FoldedPyramid(module, shapes[name]))
             elif isinstance(module, Upsample):
                 model.set_submodule(name, FoldedUpsample(module, *shapes[name]))
+            elif isinstance(module, Pointwise):
+                model.set_submodule(name, module.folded())
+            elif isinstance(module, SizeBound):
+                (module.size,) = shapes[name]
     return model.requires_grad_(False)
 
 
@@ -60,17 +65,18 @@ def unfold(weights: Mapping[str, Tensor], model: nn.Module, input_size: Size) ->
     state = model.state_dict()
     found: dict[str, Tensor] = {}
     for norm, convolution in norms.items():
-        channels, *kernel = state[f"{convolution}.weight"].shape
+        shape = state[f"{convolution}.weight"].shape
+        channels = len(state[f"{norm}.weight"])
         name = convolution.removesuffix(".conv")
         layer = model.get_submodule(name)
         if isinstance(layer, CoordConv2d):
-            features = take(f"{convolution}.weight", (channels, kernel[0] - 2, 3, 3))
+            features = take(f"{convolution}.weight", (channels, shape[1] - 2, 3, 3))
             basis = coordinate_basis(CoordConv2d(0, channels, layer.conv.stride[0]), shapes[name][0])
             coordinates, bias = _unmap(take(f"{name}.map", (channels, *basis.shape[1:])), basis)
             found[f"{convolution}.weight"] = torch.cat((features, coordinates), 1)
             found[f"{name}.scale"], found[f"{name}.shift"] = torch.ones(2), torch.zeros(2)
         else:
-            found[f"{convolution}.weight"] = take(f"{convolution}.weight", (channels, *kernel))
+            found[f"{convolution}.weight"] = take(f"{convolution}.weight", shape)
             bias = take(f"{convolution}.bias", (channels,))
         found[f"{norm}.weight"] = torch.full_like(bias, (1 + _norm(model, norm).eps) ** 0.5)
         found[f"{norm}.bias"] = bias
@@ -92,9 +98,9 @@ def trace(model: nn.Module, input_size: Size) -> tuple[dict[str, str], dict[str,
     for name, module in meta.named_modules():
 
         def after(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
-            if isinstance(module, nn.Conv1d | nn.Conv2d):
+            if isinstance(module, nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d):
                 outputs.append((output, name))
-            elif isinstance(module, CoordConv2d):
+            elif isinstance(module, CoordConv2d | SizeBound):
                 shapes[name] = [_size(inputs[0])]
             elif isinstance(module, Upsample):
                 shapes[name] = [_size(x) for x in inputs]
@@ -174,12 +180,12 @@ class FoldedUpsample(Upsample):
     """Upsample for one input size: no cut where the finer map is a multiple, else a constant one."""
 
     def __init__(self, source: Upsample, size: Size, wanted: Size) -> None:
-        super().__init__(source.factor)
+        super().__init__(source.factor, source.mode)
         exact = wanted == (size[0] * self.factor, size[1] * self.factor)
         self.wanted = None if exact else wanted
 
     def forward(self, x: Tensor, like: Tensor) -> Tensor:
-        x = functional.interpolate(x, scale_factor=float(self.factor))
+        x = functional.interpolate(x, scale_factor=float(self.factor), mode=self.mode)
         return x if self.wanted is None else x[..., : self.wanted[0], : self.wanted[1]]
 
 
@@ -210,13 +216,14 @@ def _norm(model: nn.Module, name: str) -> Norm:
 
 
 def _fold_norm(convolution: nn.Module, norm: Norm) -> None:
-    assert isinstance(convolution, nn.Conv1d | nn.Conv2d)
+    assert isinstance(convolution, nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d)
     assert norm.running_mean is not None
     assert norm.running_var is not None
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
     bias = norm.bias.double() - norm.running_mean.double() * scale
     if convolution.bias is not None:
         bias += convolution.bias.double() * scale
-    weight = convolution.weight.double() * scale.reshape(-1, *[1] * (convolution.weight.ndim - 1))
+    axis = 1 if isinstance(convolution, nn.ConvTranspose2d) else 0  # of the output channels
+    weight = convolution.weight.double() * scale.reshape(-1, *[1] * (convolution.weight.ndim - 1 - axis))
     convolution.weight = nn.Parameter(weight.to(convolution.weight.dtype))
     convolution.bias = nn.Parameter(bias.to(convolution.weight.dtype))

@@ -77,21 +77,22 @@ class Bottleneck(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Nearest neighbour by a whole factor, cut to the size of a finer map where that is no multiple of it."""
+    """Resizes by a whole factor and cuts to the size of a finer map where that is no multiple of it."""
 
-    def __init__(self, factor: int) -> None:
+    def __init__(self, factor: int, mode: str = "nearest") -> None:
         super().__init__()
-        self.factor = factor
+        self.factor, self.mode = factor, mode
 
     def forward(self, x: Tensor, like: Tensor) -> Tensor:
-        return functional.interpolate(x, scale_factor=float(self.factor))[..., : like.shape[2], : like.shape[3]]
+        resized = functional.interpolate(x, scale_factor=float(self.factor), mode=self.mode)
+        return resized[..., : like.shape[2], : like.shape[3]]
 
 
 class UpPath(nn.ModuleList):
-    """From a coarser branch: 1x1 convolution and batch norm (members 0 and 1), then nearest neighbour."""
+    """From a coarser branch: 1x1 convolution and batch norm (members 0 and 1), then a resize."""
 
-    def __init__(self, in_channels: int, out_channels: int, factor: int) -> None:
-        super().__init__([*conv_norm(in_channels, out_channels, 1, relu=False), Upsample(factor)])
+    def __init__(self, in_channels: int, out_channels: int, factor: int, mode: str = "nearest") -> None:
+        super().__init__([*conv_norm(in_channels, out_channels, 1, relu=False), Upsample(factor, mode)])
 
     def forward(self, x: Tensor, like: Tensor) -> Tensor:
         projection, norm, upsample = self
@@ -110,10 +111,15 @@ class ExchangeUnit(nn.Module):
 
     def __init__(self, widths: Sequence[int], outputs: int) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(nn.Sequential(*(BasicBlock(width) for _ in range(BLOCKS))) for width in widths)
+        self.branches = nn.ModuleList(self.branch(width) for width in widths)
         self.fuse_layers = nn.ModuleList(
             nn.ModuleList(self.path(widths, j, i) for j in range(len(widths))) for i in range(outputs)
         )
+
+    @staticmethod
+    def branch(width: int) -> nn.Module:
+        """The blocks of one branch."""
+        return nn.Sequential(*(BasicBlock(width) for _ in range(BLOCKS)))
 
     @staticmethod
     def path(widths: Sequence[int], source: int, target: int) -> nn.Module:
@@ -144,6 +150,8 @@ class HRNet(nn.Module):
         multiscale: whether all branches of the last stage are given, or the highest resolution alone.
     """
 
+    bottlenecks = BLOCKS  # of layer1
+
     def __init__(self, width: int = 32, units: Sequence[int] = UNITS, multiscale: bool = False) -> None:
         super().__init__()
         self.widths = tuple(width * 2**i for i in range(len(units) + 1))
@@ -153,7 +161,8 @@ class HRNet(nn.Module):
         self.conv2 = nn.Conv2d(STEM_WIDTH, STEM_WIDTH, 3, 2, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(STEM_WIDTH)
         wide = STEM_WIDTH * Bottleneck.expansion
-        self.layer1 = nn.Sequential(*(Bottleneck(wide if i else STEM_WIDTH, STEM_WIDTH) for i in range(BLOCKS)))
+        bottlenecks = (Bottleneck(wide if i else STEM_WIDTH, STEM_WIDTH) for i in range(self.bottlenecks))
+        self.layer1 = nn.Sequential(*bottlenecks)
         before: tuple[int, ...] = (wide,)
         for stage, count in zip(self.stages, units, strict=True):
             after = self.widths[:stage]

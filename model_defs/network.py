@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal, Protocol
 
@@ -57,4 +58,9 @@ class PoseNetwork(nn.Module, ABC):
         """An evaluation-mode copy that gives the same and runs faster, for export; weights keep their names."""
         from .folding import fold
 
-        return fold(self, self.config.input_size)
+        model = copy.deepcopy(self)
+        model.drop_training_parts()
+        return fold(model, self.config.input_size)
+
+    def drop_training_parts(self) -> None:
+        """Removes, in place, the heads that only `training_outputs` needs."""

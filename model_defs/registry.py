@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from . import amfacpose, hrnet, mfvpose
+from . import amfacpose, hrnet, mfvpose, srpose
 from .amfacpose import AMFACPose, AMFACPoseConfig
 from .hrnet import HRNetPose, HRNetPoseConfig
 from .mfvpose import MfvPose, MfvPoseConfig
 from .network import NetworkConfig, PoseNetwork
+from .srpose import BottomUp, BottomUpConfig, SRPose, SRPoseConfig
 
 CONFIGS: dict[str, Any] = {
     **amfacpose.CONFIGS,
@@ -18,11 +19,16 @@ CONFIGS: dict[str, Any] = {
     **hrnet.CONFIGS,
     **mfvpose.CONFIGS,
     **{f"mfvpose/{row}": config for row, config in {**mfvpose.ABLATION, **mfvpose.REFERENCE}.items()},
+    **srpose.CONFIGS,
+    **srpose.BOTTOM_UP,
+    **{f"srpose/{row}": config for row, config in srpose.ABLATION.items()},  # tables 3 and 6, ResNet-50
 }
 NETWORKS: dict[type[Any], Callable[[Any], PoseNetwork]] = {
     AMFACPoseConfig: AMFACPose,
     HRNetPoseConfig: HRNetPose,
     MfvPoseConfig: MfvPose,
+    SRPoseConfig: SRPose,
+    BottomUpConfig: BottomUp,
 }
 
 

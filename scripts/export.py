@@ -19,11 +19,13 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from onnx.reference import ReferenceEvaluator
 from torch import nn
 
 import _repository  # noqa: F401  (makes model_defs importable)
 from leanpose import COCO17, InputSpec, KeypointSet, ModelCard
 from leanpose.card import METADATA_KEY
+from model_defs.decoding import DecodedInGraph
 from model_defs.folding import Size
 from model_defs.network import PoseNetwork
 from model_defs.registry import CONFIGS, build
@@ -33,6 +35,7 @@ from training.weights import read_input_size, read_weights
 
 OPSET = 17  # the last one that TensorRT 8.6 reads
 TOLERANCE = 1e-4  # of the output's standard deviation
+MOVED_MAXIMA = 0.02  # share of coordinates that rounding may move from one to another of nearly equal maxima
 KEYPOINT_SETS = {len(COCO17): COCO17}
 
 
@@ -44,8 +47,14 @@ def main() -> None:
     model = build(options.model, **{key: value for key, value in changes.items() if value}).eval()
     if options.checkpoint:
         model.load_state_dict(read_weights(options.checkpoint))
-    graph = export(model, options.model)
-    difference = compare(graph, model)
+    if options.decode_in_graph:
+        compare(export(model, options.model), model)
+        decoded = DecodedInGraph(model).eval()
+        graph = export(decoded, options.model)
+        difference = compare(graph, decoded, MOVED_MAXIMA)
+    else:
+        graph = export(model, options.model)
+        difference = compare(graph, model)
     options.output.write_bytes(graph.SerializeToString())
     print(f"{options.output}: {len(graph.graph.node)} operators, differs from PyTorch by {difference:.1e} of the std")
 
@@ -60,6 +69,7 @@ def export(model: PoseNetwork, name: str) -> onnx.ModelProto:
         # torch.export's graphs need a conversion down to opset 17; this exporter writes it as it is
         warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export", DeprecationWarning)
         warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
+        warnings.filterwarnings("ignore", "Constant folding - Only steps=1", UserWarning)  # see _precompute
         torch.onnx.export(
             model.folded(),
             (torch.zeros(2, *shapes["image"]),),
@@ -71,6 +81,7 @@ def export(model: PoseNetwork, name: str) -> onnx.ModelProto:
             dynamo=False,
         )
     graph = onnx.load_from_string(file.getvalue())
+    _precompute(graph.graph)
     _tidy(graph, name, shapes)
     graph.metadata_props.add(key=METADATA_KEY, value=model_card(name, model).to_json())
     onnx.checker.check_model(graph, full_check=True)
@@ -93,10 +104,11 @@ def model_card(name: str, model: PoseNetwork) -> ModelCard:
     return ModelCard(f"{system}-{height}x{width}", spec, model.codec, keypoints)
 
 
-def compare(graph: onnx.ModelProto, model: nn.Module) -> float:
+def compare(graph: onnx.ModelProto, model: nn.Module, outliers: float = 0.0) -> float:
     """Largest difference between ONNX Runtime and `model` on random pictures, in standard deviations of the output.
 
-    Raises RuntimeError where it is beyond TOLERANCE.
+    A share of `outliers` among the values of an output may differ by more. Raises RuntimeError where the others are
+    beyond TOLERANCE.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -108,10 +120,32 @@ def compare(graph: onnx.ModelProto, model: nn.Module) -> float:
         with torch.no_grad():
             expected = [output.numpy() for output in model(torch.from_numpy(image))]
         for want, got in zip(expected, session.run(None, {"image": image}), strict=True):
-            if got.shape != want.shape or not np.abs(got - want).max() <= TOLERANCE * want.std():
-                raise RuntimeError(f"the graph differs from PyTorch: {got.shape}, {np.abs(got - want).max():.2e}")
-            worst = max(worst, float(np.abs(got - want).max() / want.std()))
+            if got.shape != want.shape:
+                raise RuntimeError(f"the graph differs from PyTorch: {got.shape} instead of {want.shape}")
+            difference = np.quantile(np.abs(got - want), 1 - outliers)
+            if not difference <= TOLERANCE * want.std():
+                raise RuntimeError(f"the graph differs from PyTorch: {got.shape}, {difference:.2e}")
+            worst = max(worst, float(difference / want.std()))
     return worst
+
+
+def _precompute(graph: onnx.GraphProto) -> None:
+    """Replaces operators on constants alone by their results: the exporter leaves some, as those before Pad."""
+    known = {entry.name: onnx.numpy_helper.to_array(entry) for entry in graph.initializer}
+    kept = []
+    for node in graph.node:
+        if node.op_type == "Constant":
+            known[node.output[0]] = onnx.numpy_helper.to_array(node.attribute[0].t)
+            kept.append(node)
+        elif node.op_type != "Identity" and all(not name or name in known for name in node.input):
+            (result,) = ReferenceEvaluator(node).run(None, {name: known[name] for name in node.input if name})
+            known[node.output[0]] = np.asarray(result)
+            value = onnx.numpy_helper.from_array(np.asarray(result))
+            kept.append(onnx.helper.make_node("Constant", [], [node.output[0]], value=value))
+        else:
+            kept.append(node)
+    del graph.node[:]
+    graph.node.extend(kept)
 
 
 def _tidy(model: onnx.ModelProto, name: str, shapes: dict[str, tuple[int, ...]]) -> None:
@@ -163,6 +197,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--checkpoint", type=Path, help="trained weights: SIZE.pt of a training, or an exported .onnx")
     parser.add_argument("--input-size", type=_size, metavar="HxW", help="else the checkpoint's, else the definition's")
     parser.add_argument("--keypoints", type=int, metavar="K", help="number of keypoints, else the definition's")
+    parser.add_argument(
+        "--decode-in-graph",
+        action="store_true",
+        help="give keypoints and scores instead of heatmaps",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of random weights")
     return parser.parse_args()
 

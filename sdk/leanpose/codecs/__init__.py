@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from .associative_embedding import AssociativeEmbedding
 from .base import Codec, Decoded
+from .direct import Keypoints
 from .heatmap import Heatmap
 from .simcc import SimCC
 
-CODECS: dict[str, type[Codec]] = {codec.type: codec for codec in (SimCC, Heatmap, AssociativeEmbedding)}
+CODECS: dict[str, type[Codec]] = {codec.type: codec for codec in (SimCC, Heatmap, AssociativeEmbedding, Keypoints)}
 
-__all__ = ["CODECS", "AssociativeEmbedding", "Codec", "Decoded", "Heatmap", "SimCC"]
+__all__ = ["CODECS", "AssociativeEmbedding", "Codec", "Decoded", "Heatmap", "Keypoints", "SimCC"]

@@ -1,0 +1,108 @@
+"""Coordinates that the network gives itself, decoded inside its graph or regressed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..fields import Fields
+from .base import Codec, Decoded, FloatArray
+
+Unit = Literal["pixel", "normalised"]
+Order = Literal["xy", "yx"]
+UNITS: tuple[Unit, ...] = ("pixel", "normalised")
+ORDERS: tuple[Order, ...] = ("xy", "yx")
+
+
+@dataclass(frozen=True)
+class Keypoints(Codec):
+    """Keypoints and scores as they are; a flip test takes the means of both.
+
+    Attributes:
+        size: height and width of the input in pixels, in which coordinates lie.
+        unit: "pixel", of the input; "normalised", 0 to 1 over each side: pixel = value * side.
+        order: of the two coordinates.
+        keypoints: name of the output (batch, K, 2).
+        scores: name of the output (batch, K).
+    """
+
+    type: ClassVar[str] = "keypoints"
+    size: tuple[int, int] = (256, 192)
+    unit: Unit = "pixel"
+    order: Order = "xy"
+    keypoints: str = "keypoints"
+    scores: str = "scores"
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return self.keypoints, self.scores
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "size": list(self.size),
+            "unit": self.unit,
+            "order": self.order,
+            "keypoints": self.keypoints,
+            "scores": self.scores,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Keypoints:
+        fields = Fields(data, "codec")
+        height, width = fields.numbers("size", 2, least=1, integers=True)
+        codec = cls(
+            (int(height), int(width)),
+            cast(Unit, fields.choice("unit", UNITS)),
+            cast(Order, fields.choice("order", ORDERS)),
+            fields.text("keypoints"),
+            fields.text("scores"),
+        )
+        fields.done()
+        if codec.keypoints == codec.scores:
+            raise ValueError(
+                f"model card: fields codec.keypoints and codec.scores: expected two outputs, got {codec.scores!r} "
+                "for both"
+            )
+        return codec
+
+    def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+        if self.size != tuple(input_size):
+            raise ValueError(
+                f"model card: field codec.size: expected that of the input, {list(input_size)}, got {list(self.size)}"
+            )
+        return {self.keypoints: (num_keypoints, 2), self.scores: (num_keypoints,)}
+
+    def decode(self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64]) -> Decoded:
+        keypoints, scores = outputs
+        return _mapped(self._to_pixels(keypoints), scores, transforms)
+
+    def decode_flipped(
+        self,
+        outputs: Sequence[FloatArray],
+        flipped: Sequence[FloatArray],
+        transforms: NDArray[np.float64],
+        flip_index: NDArray[np.int64],
+    ) -> Decoded:
+        (keypoints, scores), (mirrored_keypoints, mirrored_scores) = outputs, flipped
+        mirrored = self._to_pixels(mirrored_keypoints)[:, flip_index]
+        mirrored[..., 0] = self.size[1] - 1 - mirrored[..., 0]
+        mean = (self._to_pixels(keypoints) + mirrored) / 2
+        return _mapped(mean, (scores + mirrored_scores[:, flip_index]) / 2, transforms)
+
+    def _to_pixels(self, keypoints: FloatArray) -> NDArray[np.float64]:
+        """(B, K, 2) x, y in input pixels, a new array."""
+        xy = keypoints.astype(np.float64)
+        if self.order == "yx":
+            xy = xy[..., ::-1]
+        return xy * self.size[::-1] if self.unit == "normalised" else xy
+
+
+def _mapped(xy: NDArray[np.float64], scores: NDArray[Any], transforms: NDArray[np.float64]) -> Decoded:
+    """The person of each input, its keypoints moved from input pixels to pixels of the picture."""
+    linear, offset = transforms[:, :, :2], transforms[:, None, :, 2]
+    placed = xy @ linear.transpose(0, 2, 1) + offset
+    return Decoded.one_per_input((placed.astype(np.float32), scores.astype(np.float32)))
