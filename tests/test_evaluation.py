@@ -14,6 +14,7 @@ from coco_reference import Json, data_set, reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import scoring
 from bench.evaluation_data import make
 from leanpose import COCO17, KeypointSet, Poses, _core
 from leanpose.evaluation import (
@@ -299,6 +300,23 @@ def test_threads_share_what_is_loaded() -> None:
     with ThreadPoolExecutor(4) as pool:
         runs = pool.map(lambda n: evaluate_coco(loaded, found, bootstrap=20, threads=1 + n % 3).to_dict(), range(40))
         assert all(run == expected for run in runs)
+
+
+def test_scripts_score_folders(tmp_path: Path) -> None:
+    truth, results = make(12, 60)
+    (tmp_path / "annotations.json").write_text(json.dumps(truth))
+    loaded = scoring.load_truth(tmp_path)
+    expected = evaluate_coco(truth, results, bootstrap=20)
+    found = scoring.score(loaded, results, 20)
+    assert found.pop("interval") == expected.intervals["AP"]
+    assert found == {name: expected.statistics[name] for name in scoring.STATISTICS}
+    assert scoring.score(loaded, results, 0)["interval"] is None
+    assert sum(map(len, loaded.persons.values())) == expected.persons
+    assert list(loaded.persons) == sorted(loaded.persons)
+    picture, (first, *_) = next(iter(loaded.persons.items()))
+    left, top, width, height = first["bbox"]
+    assert loaded.boxes(picture)[0] == [left, top, left + width, top + height]
+    assert loaded.images[picture]["id"] == picture
 
 
 # Bad input
