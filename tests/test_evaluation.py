@@ -447,6 +447,15 @@ def test_core_refuses_what_does_not_fit(place: int, value: Any, error: type[Exce
         _core.KeypointMatches(*arguments)
 
 
+def test_core_checks_pairs() -> None:
+    truth, areas, sigmas = np.ones((2, 3, 3)), np.ones(2), [0.1] * 3
+    pairs = np.array([[1, 0]])
+    np.testing.assert_array_equal(_core.keypoint_similarities(truth, areas, truth, pairs, sigmas), np.ones((1, 3)))
+    for wrong in (np.array([[2, 0]]), np.array([[0, -1]]), np.array([0, 1]), np.array([[0.0, 1.0]])):
+        with pytest.raises((TypeError, ValueError)):
+            _core.keypoint_similarities(truth, areas, truth, wrong, sigmas)
+
+
 def test_core_checks_columns_and_weights() -> None:
     for columns in (0, 1):
         for column in range(len(core_arguments()[columns])):

@@ -125,6 +125,20 @@ private:
     std::ptrdiff_t count_ = 0;
 };
 
+// The parts of OKS keypoint by keypoint, (K,): NaN where `labels` (K, 3) has none, 0 where a number is not finite.
+inline void keypoint_similarities(const double* labels, double area, const double* pose,
+                                  const std::vector<double>& sigmas, double* similarities) {
+    const double size = area + std::numeric_limits<double>::epsilon();
+    for (std::size_t k = 0; k < sigmas.size(); ++k) {
+        const double dx = pose[3 * k] - labels[3 * k], dy = pose[3 * k + 1] - labels[3 * k + 1];
+        const double similarity =
+            std::exp(-((dx * dx + dy * dy) / ((sigmas[k] * 2.0) * (sigmas[k] * 2.0)) / size / 2.0));
+        similarities[k] = !(labels[3 * k + 2] > 0.0)    ? std::numeric_limits<double>::quiet_NaN()
+                          : std::isfinite(similarity) ? similarity
+                                                      : 0.0;
+    }
+}
+
 // N poses of K keypoints: (N, K, 2) x, y, NaN where a keypoint was not found, and (N,) areas.
 struct PoseSet {
     const double* xy;
