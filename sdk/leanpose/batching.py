@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 
@@ -32,7 +33,7 @@ class Batcher:
         self._model, self._flip_test = model, flip_test
         height, width = model.card.input.size
         copies = 2 if flip_test else 1  # a person's crop and its mirror image lie side by side
-        self._crops = np.empty((_CAPACITY, copies, 3, height, width), np.float32)
+        self._crops = _aligned((_CAPACITY, copies, 3, height, width))
         self._transforms = np.empty((_CAPACITY, 2, 3))
         self._filled = 0
         self._rows: list[tuple[_Picture, slice]] = []  # whose persons fill the batch
@@ -99,3 +100,11 @@ class Batcher:
                 picture.box_scores,
                 self._model.card.keypoints,
             )
+
+
+def _aligned(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """An array that begins with a cache line: rows of crops that cross lines are a tenth slower to write."""
+    size, line = math.prod(shape), 16
+    memory = np.empty(size + line, np.float32)
+    first = -memory.ctypes.data // memory.itemsize % line
+    return memory[first : first + size].reshape(shape)
