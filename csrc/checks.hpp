@@ -107,6 +107,19 @@ inline void require_threads(int threads) {
 }
 
 inline std::array<double, 3> three_values(py::handle object, const char* name) {
+    if (PyTuple_CheckExact(object.ptr()) && PyTuple_GET_SIZE(object.ptr()) == 3) {  // the usual case, without an array
+        std::array<double, 3> values{};
+        bool finite = true;
+        for (std::size_t i = 0; i < 3; ++i) {
+            PyObject* const item = PyTuple_GET_ITEM(object.ptr(), static_cast<Py_ssize_t>(i));
+            finite &= PyFloat_CheckExact(item) != 0;
+            values[i] = finite ? PyFloat_AS_DOUBLE(item) : 0.0;
+            finite &= std::isfinite(values[i]);
+        }
+        if (finite) {
+            return values;
+        }
+    }
     const auto array = real_array(object, name);
     require_shape(array, name, "(3,)", {3});
     require_finite(array, name, 1);

@@ -174,7 +174,7 @@ py::array crop_persons(const py::object& image_object, const py::object& transfo
 
 void register_crop(py::module_& module) {
     module.def("crop", &crop_persons, py::arg("image"), py::arg("transforms"), py::arg("input_size"), py::arg("mean"),
-               py::arg("std"), py::arg("color"), py::arg("border") = py::make_tuple(0, 0, 0), py::kw_only(),
+               py::arg("std"), py::arg("color"), py::arg("border") = py::make_tuple(0.0, 0.0, 0.0), py::kw_only(),
                py::arg("pictures") = py::none(), py::arg("dtype") = "float32", py::arg("layout") = "nchw",
                py::arg("flipped") = false, py::arg("threads") = 1, py::arg("out") = py::none(),
                R"(crop(image, transforms, input_size, mean, std, color, border=(0, 0, 0), *, pictures=None, dtype='float32', layout='nchw', flipped=False, threads=1, out=None)

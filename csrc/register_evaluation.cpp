@@ -134,6 +134,32 @@ private:
     Matches matches_;
 };
 
+py::array_t<double> similarities(py::handle truth_object, py::handle areas_object, py::handle results_object,
+                                 py::handle pairs_object, const std::vector<double>& sigmas) {
+    const auto keypoints = static_cast<py::ssize_t>(sigmas.size());
+    const auto truth = column<double>(truth_object, "truth", "(G, K, 3)", {any_length, keypoints, 3});
+    const auto areas = column<double>(areas_object, "areas", "(G,)", {truth.shape(0)});
+    const auto results = column<double>(results_object, "results", "(D, K, 3)", {any_length, keypoints, 3});
+    const auto pairs = column<std::int64_t>(pairs_object, "pairs", "(M, 2)", {any_length, 2});
+    for (py::ssize_t i = 0; i < pairs.shape(0); ++i) {
+        const std::int64_t person = pairs.data()[2 * i], row = pairs.data()[2 * i + 1];
+        if (person < 0 || person >= truth.shape(0) || row < 0 || row >= results.shape(0)) {
+            value_error("pairs[", i, "] is (", person, ", ", row, "); expected rows of truth and of results");
+        }
+    }
+    py::array_t<double> out({pairs.shape(0), keypoints});
+    double* values = out.mutable_data();
+    {
+        const py::gil_scoped_release release;
+        for (py::ssize_t i = 0; i < pairs.shape(0); ++i) {
+            const std::int64_t person = pairs.data()[2 * i], row = pairs.data()[2 * i + 1];
+            keypoint_similarities(truth.data() + 3 * keypoints * person, areas.data()[person],
+                                  results.data() + 3 * keypoints * row, sigmas, values + keypoints * i);
+        }
+    }
+    return out;
+}
+
 // One number, or NaN with an error set: strings and null are none, though NumPy would take them.
 double number(PyObject* value) {
     if (PyFloat_CheckExact(value)) {
@@ -254,6 +280,18 @@ Raises:
                                "(N,) int64 person that each matched at the first threshold and area, or -1.")
         .def_property_readonly("positives", &KeypointMatches::positives,
                                "(A, C, pictures) int32 numbers of persons to be found.");
+    module.def("keypoint_similarities", &similarities, py::arg("truth"), py::arg("areas"), py::arg("results"),
+               py::arg("pairs"), py::arg("sigmas"),
+               R"(keypoint_similarities(truth, areas, results, pairs, sigmas)
+--
+
+(M, K) float64 parts of OKS, keypoint by keypoint, of M pairs of rows of truth (G, K, 3) and results (D, K, 3): NaN where
+a keypoint is not labelled, 0 where a number is not finite. The interpreter lock is released meanwhile.
+
+Raises:
+    TypeError: an argument of the wrong type or dtype.
+    ValueError: wrong or disagreeing shapes, or a row that does not exist.
+)");
     module.def("read_numbers", &read_numbers, py::arg("entries"), py::arg("field"), py::arg("where"),
                R"(read_numbers(entries, field, where)
 --

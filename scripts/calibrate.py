@@ -21,7 +21,7 @@ from tqdm import tqdm
 from leanpose import SimCC, _core, load_image
 from leanpose.codecs.simcc import SCORE_RULES
 from leanpose.model import Model
-from scoring import ground_truth_boxes, labelled_persons, load_truth
+from scoring import load_truth
 
 TEMPERATURES = np.geomspace(0.002, 2.0, 61)
 
@@ -52,16 +52,14 @@ Persons = tuple[list[NDArray[np.float32]], NDArray[np.float64], NDArray[np.float
 def collect(model: Model, folder: Path, pictures: int) -> list[Persons]:
     """What the network says of the persons in the first pictures with labelled ones, and their labels."""
     truth = load_truth(folder)
-    boxes = ground_truth_boxes(truth)
     spec, sigmas = model.card.input, np.array(model.card.keypoints.sigmas)
     found = []
-    for info in tqdm(truth.loadImgs(sorted(boxes)[:pictures]), disable=None, leave=False):
-        annotations = labelled_persons(truth, info["id"])
-        transforms = _core.crop_transforms(boxes[info["id"]], spec.size, spec.padding, spec.transform)
-        picture = load_image(folder / "images" / info["file_name"])
-        crops = _core.crop(picture, transforms, spec.size, spec.mean, spec.std, spec.color)
-        labels = np.array([a["keypoints"] for a in annotations], float).reshape(len(annotations), -1, 3)
-        areas = np.array([[a["area"]] for a in annotations])
+    for picture, persons in tqdm(list(truth.persons.items())[:pictures], disable=None, leave=False):
+        transforms = _core.crop_transforms(truth.boxes(picture), spec.size, spec.padding, spec.transform)
+        image = load_image(folder / "images" / truth.images[picture]["file_name"])
+        crops = _core.crop(image, transforms, spec.size, spec.mean, spec.std, spec.color)
+        labels = np.array([a["keypoints"] for a in persons], float).reshape(len(persons), -1, 3)
+        areas = np.array([[a["area"]] for a in persons])
         found.append((model.run(crops), transforms, labels, 2 * areas * (2 * sigmas) ** 2))
     return found
 

@@ -2,8 +2,7 @@
 
     python scripts/evaluate.py --model default --data FOLDER
 
-FOLDER holds annotations.json (COCO keypoints) and images/. pycocotools scores; the interval is a bootstrap over
-pictures.
+FOLDER holds annotations.json (COCO keypoints) and images/. The interval is a bootstrap over pictures.
 """
 
 from __future__ import annotations
@@ -14,11 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pycocotools.coco import COCO
 from tqdm import tqdm
 
 from leanpose import DEFAULT_MODEL, Estimator
-from scoring import STATISTICS, ground_truth_boxes, load_truth, score
+from scoring import STATISTICS, Truth, load_truth, score
 
 
 def main() -> None:
@@ -54,19 +52,17 @@ def main() -> None:
         options.json.write_text(json.dumps(rows, indent=2))
 
 
-def predict(estimator: Estimator, truth: COCO, folder: Path) -> tuple[list[dict[str, Any]], int, int]:
+def predict(estimator: Estimator, truth: Truth, folder: Path) -> tuple[list[dict[str, Any]], int, int]:
     """COCO results for all persons with keypoints, in their annotated boxes, and the counts of persons and pictures."""
-    boxes = ground_truth_boxes(truth)
-    infos = truth.loadImgs(sorted(boxes))
 
     def pairs() -> Iterator[tuple[str, Any]]:
-        for info in tqdm(infos, unit="picture", disable=None, leave=False):
-            yield str(folder / "images" / info["file_name"]), boxes[info["id"]]
+        for picture in tqdm(truth.persons, unit="picture", disable=None, leave=False):
+            yield str(folder / "images" / truth.images[picture]["file_name"]), truth.boxes(picture)
 
     results = []
-    for info, poses in zip(infos, estimator.stream(pairs()), strict=True):
-        results += poses.to_coco(info["id"])
-    return results, sum(map(len, boxes.values())), len(truth.getImgIds())
+    for picture, poses in zip(truth.persons, estimator.stream(pairs()), strict=True):
+        results += poses.to_coco(picture)
+    return results, sum(map(len, truth.persons.values())), len(truth.images)
 
 
 if __name__ == "__main__":

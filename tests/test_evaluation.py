@@ -14,6 +14,7 @@ from coco_reference import Json, data_set, reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import scoring
 from bench.evaluation_data import make
 from leanpose import COCO17, KeypointSet, Poses, _core
 from leanpose.evaluation import (
@@ -301,6 +302,23 @@ def test_threads_share_what_is_loaded() -> None:
         assert all(run == expected for run in runs)
 
 
+def test_scripts_score_folders(tmp_path: Path) -> None:
+    truth, results = make(12, 60)
+    (tmp_path / "annotations.json").write_text(json.dumps(truth))
+    loaded = scoring.load_truth(tmp_path)
+    expected = evaluate_coco(truth, results, bootstrap=20)
+    found = scoring.score(loaded, results, 20)
+    assert found.pop("interval") == expected.intervals["AP"]
+    assert found == {name: expected.statistics[name] for name in scoring.STATISTICS}
+    assert scoring.score(loaded, results, 0)["interval"] is None
+    assert sum(map(len, loaded.persons.values())) == expected.persons
+    assert list(loaded.persons) == sorted(loaded.persons)
+    picture, (first, *_) = next(iter(loaded.persons.items()))
+    left, top, width, height = first["bbox"]
+    assert loaded.boxes(picture)[0] == [left, top, left + width, top + height]
+    assert loaded.images[picture]["id"] == picture
+
+
 # Bad input
 
 
@@ -427,6 +445,15 @@ def test_core_refuses_what_does_not_fit(place: int, value: Any, error: type[Exce
     arguments[place] = value
     with pytest.raises(error):
         _core.KeypointMatches(*arguments)
+
+
+def test_core_checks_pairs() -> None:
+    truth, areas, sigmas = np.ones((2, 3, 3)), np.ones(2), [0.1] * 3
+    pairs = np.array([[1, 0]])
+    np.testing.assert_array_equal(_core.keypoint_similarities(truth, areas, truth, pairs, sigmas), np.ones((1, 3)))
+    for wrong in (np.array([[2, 0]]), np.array([[0, -1]]), np.array([0, 1]), np.array([[0.0, 1.0]])):
+        with pytest.raises((TypeError, ValueError)):
+            _core.keypoint_similarities(truth, areas, truth, wrong, sigmas)
 
 
 def test_core_checks_columns_and_weights() -> None:

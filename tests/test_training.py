@@ -13,7 +13,6 @@ import pytest
 from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'leanpose[train]'")
-pytest.importorskip("pycocotools", reason="training needs pycocotools: pip install 'leanpose[train]'")
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 
@@ -188,29 +187,3 @@ def test_weights_fit_another_input_size() -> None:
             torch.testing.assert_close(value, small.state_dict()[name])
     assert large.head_x[2].weight.shape == (96, 208)
     torch.testing.assert_close(large.head_x[2].weight[0], small.head_x[2].weight[0])
-
-
-def test_bootstrapped_ap_of_all_pictures_is_that_of_pycocotools(tmp_path: Path) -> None:
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    import scoring
-
-    folder = make_folder(tmp_path / "data", pictures=12)
-    truth = COCO(str(folder / "annotations.json"))
-    rng = np.random.default_rng(2)
-    results = []
-    for annotation in truth.loadAnns(truth.getAnnIds()):
-        keypoints = np.array(annotation["keypoints"], float).reshape(-1, 3)
-        keypoints[:, :2] += rng.normal(0, rng.uniform(0.5, 12), (17, 2))
-        entry = {"image_id": annotation["image_id"], "category_id": 1, "keypoints": keypoints.ravel().tolist()}
-        results.append({**entry, "score": float(rng.random())})
-    evaluation = COCOeval(truth, truth.loadRes(results), "keypoints")
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summarize()
-    count = len(evaluation.params.imgIds)
-    assert 0.05 < evaluation.stats[0] < 0.95
-    assert scoring.average_precision(evaluation.evalImgs[:count]) == pytest.approx(evaluation.stats[0], abs=1e-9)
-    low, high = scoring.bootstrap(evaluation, 50)
-    assert low < evaluation.stats[0] < high

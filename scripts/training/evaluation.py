@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from leanpose import COCO17, Poses, SimCC, _core, load_image
-from scoring import STATISTICS, ground_truth_boxes, load_truth, score
+from scoring import STATISTICS, load_truth, score
 
 from .cache import PADDING
 from .dataset import MEAN, STD
@@ -23,8 +23,9 @@ class Benchmark:
         self.truth = load_truth(folder)
         self.persons: list[tuple[int, list[float]]] = []  # picture and box
         crops, transforms = [], []
-        for picture, boxes in sorted(ground_truth_boxes(self.truth).items()):
-            image = load_image(folder / "images" / self.truth.loadImgs(picture)[0]["file_name"])
+        for picture in self.truth.persons:
+            boxes = self.truth.boxes(picture)
+            image = load_image(folder / "images" / self.truth.images[picture]["file_name"])
             transforms.append(_core.crop_transforms(boxes, input_size, PADDING, "plain"))
             crops.append(_core.crop(image, transforms[-1], input_size, MEAN, STD, "rgb"))
             self.persons += [(picture, box) for box in boxes]

@@ -99,6 +99,13 @@ def soft_oks_nms(
     decay: Literal["gaussian", "linear"],
     max_poses: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]: ...
+def keypoint_similarities(
+    truth: NDArray[np.float64],
+    areas: NDArray[np.float64],
+    results: NDArray[np.float64],
+    pairs: NDArray[np.int64],
+    sigmas: list[float],
+) -> NDArray[np.float64]: ...
 def read_numbers(entries: list[Any], field: str, where: str) -> NDArray[np.float64]: ...
 def read_lists(entries: list[Any], field: str, length: int, where: str) -> NDArray[np.float64]: ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 
@@ -58,7 +59,7 @@ class Batcher:
         height, width = model.card.input.size
         self._capacity = max(1, min(_MOST, _PIXELS // (height * width)))
         copies = 2 if flip_test else 1  # a region's crop and its mirror image lie side by side
-        self._crops = np.empty((self._capacity, copies, 3, height, width), np.float32)
+        self._crops = _aligned((self._capacity, copies, 3, height, width))
         self._transforms = np.empty((self._capacity, 2, 3))
         self._filled = 0
         self._rows: list[tuple[_Picture, slice, int]] = []  # whose regions fill which part of the batch, from which on
@@ -114,3 +115,11 @@ class Batcher:
     def _finished(self) -> Iterator[Poses]:
         while self._pictures and not self._pictures[0].missing:
             yield self._pictures.popleft().poses(self._model.card.keypoints)
+
+
+def _aligned(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """An array that begins with a cache line: rows of crops that cross lines are a tenth slower to write."""
+    size, line = math.prod(shape), 16
+    memory = np.empty(size + line, np.float32)
+    first = -memory.ctypes.data // memory.itemsize % line
+    return memory[first : first + size].reshape(shape)

@@ -105,7 +105,7 @@ void test_threads_agree() {
     for (int round = 0; round < 200; ++round) {
         Data data;
         const Cells grid{1 + round % 3, 1 + round % 11};
-        const auto cell = [&] { return static_cast<std::int64_t>(random() % (grid.count() + 1)) - 1; };
+        const auto cell = [&] { return static_cast<std::int64_t>(random()) % (grid.count() + 1) - 1; };
         for (int i = 0; i < round % 40; ++i) {
             data.person(5 * uniform(random), cell(), random() % 4 == 0, random() % 4 == 0, 3 * uniform(random));
         }

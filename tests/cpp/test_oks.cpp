@@ -19,7 +19,7 @@ using Rows = std::vector<std::int64_t>;
 
 void test_pairwise_sum() {
     std::mt19937 random(1);
-    for (const std::size_t count : {0, 1, 7, 8, 9, 17, 128, 129, 1000}) {
+    for (const std::size_t count : {0U, 1U, 7U, 8U, 9U, 17U, 128U, 129U, 1000U}) {
         std::vector<double> values(count);
         double plain = 0.0;
         for (double& value : values) {

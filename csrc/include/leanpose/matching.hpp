@@ -94,6 +94,7 @@ public:
     CellMatcher(const Truth& truth, const Results& results, const MatchRules& rules)
         : truth_(truth), results_(results), rules_(rules), reference_(rules.sigmas) {
         for (const double threshold : rules.thresholds) {
+            every_ |= 1U << least_.size();
             least_.push_back(std::min(threshold, 1.0 - 1e-10));
         }
     }
@@ -202,6 +203,10 @@ private:
                 candidates_.push_back({place, oks});
             }
         }
+        if (candidates_.empty()) {
+            ignored = outside ? every_ : 0U;
+            return;
+        }
         for (std::size_t t = 0; t < least_.size(); ++t) {
             const std::uint32_t bit = 1U << t;
             std::ptrdiff_t match = -1;  // place in the order of persons
@@ -258,6 +263,7 @@ private:
     std::vector<std::uint32_t> taken_;
     const std::int64_t* persons_ = nullptr;
     std::ptrdiff_t person_count_ = 0, to_find_ = 0;
+    std::uint32_t every_ = 0;  // the bits of all thresholds
 };
 
 // The best results of each cell by falling score, of equal scores the earlier, NaN last.

@@ -48,8 +48,11 @@ public:
         for (const double sigma : sigmas) {
             variances_.push_back((sigma * 2.0) * (sigma * 2.0));
         }
+        x_.resize(sigmas.size());
+        y_.resize(sigmas.size());
         limits_.resize(sigmas.size());
         labelled_.resize(sigmas.size());
+        exponents_.resize(sigmas.size());
         similarities_.resize(sigmas.size());
     }
 
@@ -57,10 +60,11 @@ public:
 
     // `keypoints`: (K, 3) x, y and visibility, labelled where that is above 0; `box`: x, y, width, height.
     void set(const double* keypoints, const double* box, double area) {
-        pose_ = keypoints;
         size_ = area + std::numeric_limits<double>::epsilon();
         count_ = 0;
         for (std::ptrdiff_t k = 0; k < this->keypoints(); ++k) {
+            x_[at(k)] = keypoints[3 * k];
+            y_[at(k)] = keypoints[3 * k + 1];
             labelled_[at(k)] = keypoints[3 * k + 2] > 0.0;
             count_ += labelled_[at(k)];
             limits_[at(k)] = 2.0 * far_exponent * variances_[at(k)] * size_;
@@ -75,14 +79,16 @@ public:
 
     // OKS with a pose of K x and K y; NaN where a labelled keypoint's distance is NaN.
     double operator()(const double* x, const double* y) {
+        for (std::ptrdiff_t k = 0; k < keypoints(); ++k) {
+            const double dx = count_ > 0 ? x[k] - x_[at(k)] : outside(x[k], left_, right_);
+            const double dy = count_ > 0 ? y[k] - y_[at(k)] : outside(y[k], top_, bottom_);
+            exponents_[at(k)] = (dx * dx + dy * dy) / variances_[at(k)] / size_ / 2.0;
+        }
         std::ptrdiff_t used = 0;
         for (std::ptrdiff_t k = 0; k < keypoints(); ++k) {
-            if (count_ > 0 && !labelled_[at(k)]) {
-                continue;
+            if (count_ == 0 || labelled_[at(k)]) {
+                similarities_[at(used++)] = std::exp(-exponents_[at(k)]);
             }
-            const double dx = count_ > 0 ? x[k] - pose_[3 * k] : outside(x[k], left_, right_);
-            const double dy = count_ > 0 ? y[k] - pose_[3 * k + 1] : outside(y[k], top_, bottom_);
-            similarities_[at(used++)] = std::exp(-((dx * dx + dy * dy) / variances_[at(k)] / size_ / 2.0));
         }
         return pairwise_sum(similarities_.data(), used) / static_cast<double>(used);
     }
@@ -94,7 +100,7 @@ public:
         }
         std::int64_t near = 0, unknown = 0;
         for (std::ptrdiff_t k = 0; k < keypoints(); ++k) {
-            const double dx = x[k] - pose_[3 * k], dy = y[k] - pose_[3 * k + 1];
+            const double dx = x[k] - x_[at(k)], dy = y[k] - y_[at(k)];
             const double distance = dx * dx + dy * dy;
             near += distance > limits_[at(k)] ? 0 : labelled_[at(k)];
             unknown += distance != distance ? labelled_[at(k)] : 0;
@@ -118,12 +124,25 @@ private:
         return (before <= 0.0 ? 0.0 : before) + (after <= 0.0 ? 0.0 : after);
     }
 
-    std::vector<double> variances_, limits_, similarities_;
+    std::vector<double> variances_, x_, y_, limits_, exponents_, similarities_;
     std::vector<std::int64_t> labelled_;
-    const double* pose_ = nullptr;
     double size_ = 0.0, left_ = 0.0, right_ = 0.0, top_ = 0.0, bottom_ = 0.0;
     std::ptrdiff_t count_ = 0;
 };
+
+// The parts of OKS keypoint by keypoint, (K,): NaN where `labels` (K, 3) has none, 0 where a number is not finite.
+inline void keypoint_similarities(const double* labels, double area, const double* pose,
+                                  const std::vector<double>& sigmas, double* similarities) {
+    const double size = area + std::numeric_limits<double>::epsilon();
+    for (std::size_t k = 0; k < sigmas.size(); ++k) {
+        const double dx = pose[3 * k] - labels[3 * k], dy = pose[3 * k + 1] - labels[3 * k + 1];
+        const double similarity =
+            std::exp(-((dx * dx + dy * dy) / ((sigmas[k] * 2.0) * (sigmas[k] * 2.0)) / size / 2.0));
+        similarities[k] = !(labels[3 * k + 2] > 0.0)    ? std::numeric_limits<double>::quiet_NaN()
+                          : std::isfinite(similarity) ? similarity
+                                                      : 0.0;
+    }
+}
 
 // N poses of K keypoints: (N, K, 2) x, y, NaN where a keypoint was not found, and (N,) areas.
 struct PoseSet {

@@ -122,21 +122,20 @@ def keypoint_scores(
     keypoints: KeypointSet, sigmas: FloatArray, truth: GroundTruth, results: Results, matches: _core.KeypointMatches
 ) -> Iterator[KeypointScores]:
     """The breakdown by keypoint, from the matches at the first OKS threshold and area range."""
-    hit = matches.truth >= 0
-    persons = matches.truth[hit]
-    labels, found = truth.keypoints[persons], results.keypoints[matches.rows[hit]]
-    with np.errstate(all="ignore"):  # what is not finite is told apart below
-        distances = np.square(found[..., :2] - labels[..., :2]).sum(axis=2)
-        sizes = (truth.areas[persons] + np.spacing(1))[:, None]
-        similarity = np.exp(-distances / (2 * sizes * np.square(2 * sigmas)))
-    similarity[~np.isfinite(similarity)] = 0.0
+    matched = matches.truth
+    pairs = np.column_stack([matched, matches.rows])[matched >= 0]
+    similarities = _core.keypoint_similarities(
+        truth.keypoints, truth.areas, results.keypoints, np.ascontiguousarray(pairs), sigmas.tolist()
+    )
     least, most = ALL_AREAS
     wanted = (truth.cells >= 0) & (truth.ignored == 0) & ~((truth.areas < least) | (truth.areas > most))
+    labelled = np.count_nonzero(truth.keypoints[wanted, :, 2] > 0, axis=0)
     for k, name in enumerate(keypoints.names):
-        values = similarity[labels[:, k, 2] > 0, k]
+        values = similarities[:, k]
+        values = values[~np.isnan(values)]
         yield KeypointScores(
             name,
-            int(np.count_nonzero(truth.keypoints[wanted, k, 2] > 0)),
+            int(labelled[k]),
             len(values),
             float(values.mean()) if len(values) else float("nan"),
             float((values >= _GOOD).mean()) if len(values) else float("nan"),
