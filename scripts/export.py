@@ -99,7 +99,8 @@ def model_card(name: str, model: PoseNetwork) -> ModelCard:
         sigma = sum(COCO17.sigmas) / len(COCO17)
         keypoints = KeypointSet(tuple(f"keypoint_{i}" for i in range(count)), (), (), (sigma,) * count)
     height, width = model.config.input_size
-    spec = InputSpec((height, width), "rgb", MEAN, STD, PADDING, model.transform)
+    padding = 1.0 if model.codec.finds_persons else PADDING  # whole pictures come without a margin
+    spec = InputSpec((height, width), "rgb", MEAN, STD, padding, model.transform)
     system = re.sub(r"-\d+x\d+$", "", name)  # a definition may be trained at another size than its own
     return ModelCard(f"{system}-{height}x{width}", spec, model.codec, keypoints)
 

@@ -12,12 +12,15 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from leanpose import Heatmap, InputSpec, KeypointSet, ModelCard, SimCC
+from leanpose import AssociativeEmbedding, Heatmap, InputSpec, KeypointSet, ModelCard, SimCC
 from leanpose.metadata import write_card
 
 SIZE = (32, 24)  # input height and width
 COLORS = ("red", "green", "blue")
 DOTS = KeypointSet(COLORS, ((0, 1), (1, 2)), (), (0.1, 0.1, 0.1))
+CROWD_SIZE = (64, 96)
+CROWD = KeypointSet(("red", "green"), ((0, 1),), (), (0.1, 0.1))
+TAGS = 60.0  # tag of the brightest blue, so that steps of 5 grey levels tell persons apart
 
 
 def dot_card(
@@ -115,6 +118,72 @@ def heat_model(folder: Path, stride: int, **codec: Any) -> Path:
     spec = replace(card.input, std=(255.0, 255.0, 255.0))
     card = replace(card, input=spec, codec=Heatmap(float(stride), **codec))
     return save_model(folder / f"heat{stride}.onnx", model, card)
+
+
+def pooled(source: str, target: str, stride: int) -> list[onnx.NodeProto]:
+    sides = [stride, stride]
+    return [helper.make_node("AveragePool", [source], [target], kernel_shape=sides, strides=sides)]
+
+
+def crowd_model(
+    folder: Path,
+    name: str = "crowd.onnx",
+    size: tuple[int, int] = CROWD_SIZE,
+    batch: int | str = "batch",
+    *,
+    stride: int = 1,
+    tag_stride: int = 2,
+    keypoints: KeypointSet = CROWD,
+    card: dict[str, Any] | None = None,
+    **codec: Any,
+) -> Path:
+    """Heatmaps of two keypoints, from 0 to 1, are the means of red and green; the tags of both are TAGS times blue."""
+    height, width = size
+    graph = helper.make_graph(
+        [
+            helper.make_node("Slice", ["image", "0", "2", "1"], ["red_green"]),
+            helper.make_node("Slice", ["image", "2", "3", "1"], ["blue"]),
+            *pooled("red_green", "heatmaps", stride),
+            *pooled("blue", "means", tag_stride),
+            helper.make_node("Mul", ["means", "scale"], ["tag"]),
+            helper.make_node("Concat", ["tag", "tag"], ["tags"], axis=1),
+        ],
+        "crowd",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 3, height, width])],
+        [
+            helper.make_tensor_value_info(output, TensorProto.FLOAT, [batch, 2, height // cell, width // cell])
+            for output, cell in (("heatmaps", stride), ("tags", tag_stride))
+        ],
+        [
+            *(helper.make_tensor(str(value), TensorProto.INT64, [1], [value]) for value in (0, 1, 2, 3)),
+            helper.make_tensor("scale", TensorProto.FLOAT, [], [TAGS]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    spec = InputSpec(size, "rgb", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0), 1.0, "plain")
+    options = {"stride": float(stride), "tag_stride": float(tag_stride), **codec}
+    written = ModelCard("crowd", replace(spec, **(card or {})), AssociativeEmbedding(**options), keypoints)
+    return save_model(folder / name, model, written)
+
+
+def crowd_picture(
+    height: int, width: int, persons: Sequence[Sequence[tuple[int, int] | None]], radius: float = 5
+) -> npt.NDArray[np.uint8]:
+    """A BGR picture of persons, each a red and a green cone of light (or None) on wider blue discs of the person's tag.
+
+    Person p is a little darker than those before, so that results come in this order.
+    """
+    rows, columns = np.mgrid[:height, :width]
+    picture = np.zeros((height, width, 3), np.uint8)
+    for number, person in enumerate(persons):
+        for channel, center in zip((2, 1), person, strict=True):
+            if center is None:
+                continue
+            distance = np.hypot(columns - center[0], rows - center[1])
+            cone = np.clip((250 - 5 * number) * (1 - distance / radius), 0, 255).astype(np.uint8)
+            picture[..., channel] = np.maximum(picture[..., channel], cone)
+            picture[..., 0][distance < radius + 3] = 20 * number
+    return picture
 
 
 def dots_picture(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from models import COLORS, DOTS, dot_card, dot_graph, dot_model, save_model
 
-from leanpose import COCO17, Accuracy, Heatmap, InputSpec, KeypointSet, ModelCard, SimCC
+from leanpose import COCO17, Accuracy, AssociativeEmbedding, Heatmap, InputSpec, KeypointSet, ModelCard, SimCC
 from leanpose.metadata import read_card_json, write_card
 
 text = st.text(min_size=1)
@@ -220,6 +220,41 @@ def test_each_wrong_field_of_a_heatmap_codec_is_named(name: str, value: Any) -> 
     for wrong in ({**codec, name: value}, {key: kept for key, kept in codec.items() if key != name}):
         with pytest.raises(ValueError, match=rf"^model card: field codec\.{name}"):
             ModelCard.from_dict(with_field("codec", wrong))
+
+
+AE = {
+    "stride": [*NOT_NUMBERS, 0, -4],
+    "tag_stride": [*NOT_NUMBERS, 0, -4],
+    "mapping": [None, "plain", 1, ["udp"]],
+    "joint_order": [0, "01", {}, [0, 0, 1], [1, 2, 3], [0.0, 1.0, 2.0], [0, 1, None], [True, False], [-1, 0, 1]],
+    "max_persons": [*NOT_NUMBERS, 0, -1, 30.0, 1001],
+    "detection_threshold": NOT_NUMBERS,
+    "tag_threshold": [*NOT_NUMBERS, 0, -1],
+    "use_detection_val": [None, 0, 1, "true"],
+    "ignore_too_much": [None, 0, 1, "true"],
+    "adjust": [None, 0, 1, "true"],
+    "refine": [None, 0, 1, "quarter"],
+    "nms_window": [*NOT_NUMBERS, 0, -1, 4, 5.0, 257],
+    "heatmaps": [*NOT_TEXT, "tags"],
+    "tags": [*NOT_TEXT, "heatmaps"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in AE.items() for value in values], ids=lambda v: f"{v!r:.30}"
+)
+def test_each_wrong_field_of_an_associative_embedding_is_named(name: str, value: Any) -> None:
+    codec = {"type": "associative_embedding", **AssociativeEmbedding().to_dict()}
+    assert ModelCard.from_dict(with_field("codec", codec)).codec == AssociativeEmbedding()
+    for wrong in ({**codec, name: value}, {key: kept for key, kept in codec.items() if key != name}):
+        with pytest.raises(ValueError, match=rf"^model card: fields? codec\..*{name}"):
+            ModelCard.from_dict(with_field("codec", wrong))
+
+
+def test_an_order_of_keypoints_survives_json() -> None:
+    codec = AssociativeEmbedding(joint_order=(2, 0, 1))
+    card = replace(dot_card(), codec=codec)
+    assert ModelCard.from_json(card.to_json()) == card
 
 
 def objects(data: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

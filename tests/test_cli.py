@@ -9,11 +9,25 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import pytest
-from models import DOTS, SIZE, dot_card, dot_graph, dot_model, dots_picture, heat_model, save_model
+from models import (
+    CROWD,
+    CROWD_SIZE,
+    DOTS,
+    SIZE,
+    crowd_model,
+    crowd_picture,
+    dot_card,
+    dot_graph,
+    dot_model,
+    dots_picture,
+    heat_model,
+    save_model,
+)
 from onnx import helper, numpy_helper
 
-from leanpose import Estimator, Heatmap, ModelCard, load_image
+from leanpose import AssociativeEmbedding, Estimator, Heatmap, ModelCard, load_image
 from leanpose.cli import COMMANDS, main
 from leanpose.metadata import read_card_json
 
@@ -347,6 +361,28 @@ def test_card_of_another_codec_starts_from_its_parameters(shop: Shop) -> None:
     )
     assert (code, err) == (0, "")
     assert Estimator(shop.folder / "new.onnx", threads=1).card.codec == Heatmap(refine="none")
+
+
+def test_card_of_a_bottom_up_model_takes_whole_pictures(shop: Shop) -> None:
+    model = crowd_model(shop.folder, stride=2, tag_stride=4)
+    described = onnx.load_model(model)
+    del described.metadata_props[:]
+    onnx.save_model(described, model)
+    settings = [
+        "codec.type=associative_embedding",
+        f"input.size={list(CROWD_SIZE)}",
+        "input.mean=[0,0,0]",
+        "input.std=[255,255,255]",
+        f"keypoints={json.dumps(CROWD.to_dict())}",
+    ]
+    code, out, _ = shop.run("card", model, *(word for setting in settings for word in ("--set", setting)))
+    assert code == 0
+    card = ModelCard.from_json(out)
+    assert (card.codec, card.input.padding) == (AssociativeEmbedding(), 1.0)
+    picture = crowd_picture(*CROWD_SIZE, [((20, 12), (30, 40)), ((60, 14), (70, 44))])
+    assert len(Estimator(model, threads=1).predict(picture)) == 2
+    assert "found in pictures" in shop.run("info", model)[1]
+    assert "one per box" in shop.run("info", shop.model)[1]
 
 
 def test_card_prints_what_a_file_has_and_leaves_it(shop: Shop) -> None:

@@ -4,7 +4,7 @@ import copy
 import json
 import pickle
 import re
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import numpy as np
@@ -116,6 +116,23 @@ def test_scores_against_a_plain_loop(poses: Poses) -> None:
         expected.append(float(poses.box_scores[person]) * mean)
     assert poses.scores.dtype == np.float32
     np.testing.assert_allclose(poses.scores, expected, rtol=1e-6)
+
+
+def test_scores_of_the_model_go_first_and_stay_with_their_persons() -> None:
+    plain = sample()
+    given = np.array([0.3, 1.25, -0.5, 0.0], np.float32)
+    poses = replace(plain, person_scores=given)
+    np.testing.assert_array_equal(poses.scores, given)
+    assert poses != plain
+    for twin in (pickle.loads(pickle.dumps(poses)), copy.deepcopy(poses), poses[:]):  # noqa: S301
+        assert twin == poses
+        assert twin.person_scores is not None
+        assert not twin.person_scores.flags.writeable
+    np.testing.assert_array_equal(poses[[2, 0]].scores, given[[2, 0]])
+    assert [entry["score"] for entry in poses.to_coco(1)] == given.tolist()
+    assert [person["score"] for person in poses.to_dict()["persons"]] == given.tolist()
+    assert Poses.concatenate([poses[:1], poses[1:]]) == poses
+    np.testing.assert_array_equal(Poses.concatenate([plain, poses]).scores, [*plain.scores, *given])
 
 
 @pytest.mark.parametrize(
@@ -279,6 +296,9 @@ def test_coco_ids() -> None:
         ("box_scores", np.array([1, 1.5]), ValueError, "box_scores: expected numbers in 0..1"),
         ("box_scores", np.array([-0.5, 1]), ValueError, "box_scores: expected numbers in 0..1"),
         ("box_scores", np.array(["1", "1"]), TypeError, "box_scores: expected an array of real numbers"),
+        ("person_scores", np.zeros((2, 1)), ValueError, "person_scores: expected shape (N,) = (2,), got (2, 1)"),
+        ("person_scores", np.array([1, np.inf]), ValueError, "person_scores: expected finite float32 numbers"),
+        ("person_scores", np.array(["1", "1"]), TypeError, "person_scores: expected an array of real numbers"),
         ("keypoints", TRIO.names, TypeError, "keypoints: expected a KeypointSet, got tuple"),
     ],
 )

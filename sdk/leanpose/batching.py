@@ -25,7 +25,7 @@ class _Picture:
     def __init__(
         self, shape: tuple[int, ...], boxes: npt.NDArray[np.float64], box_scores: npt.NDArray[np.float32]
     ) -> None:
-        self._last_pixel = np.array([shape[1] - 1, shape[0] - 1], np.float32)
+        self._corner = np.array([shape[1], shape[0]], np.float32)
         self._boxes, self._box_scores = boxes.astype(np.float32), box_scores
         self._parts: list[Poses] = []
         self.missing = len(boxes)  # regions
@@ -39,7 +39,7 @@ class _Picture:
         if decoded.boxes is not None and decoded.person_scores is not None:
             scores = box_scores * decoded.person_scores[persons]
             corners = decoded.boxes[persons].reshape(-1, 2, 2)
-            boxes = np.clip(corners, 0, self._last_pixel).reshape(-1, 4)
+            boxes = np.clip(corners, 0, self._corner).reshape(-1, 4)
             box_scores = np.clip(scores, 0, 1)
         self._parts.append(Poses(decoded.xy[persons], decoded.scores[persons], boxes, box_scores, keypoints, scores))
         self.missing -= items.stop - items.start

@@ -28,7 +28,8 @@ class InputSpec:
         color: order of the three channels.
         mean: per channel of the tensor, in grey levels 0..255; the tensor is (pixel - mean) / std.
         std: per channel of the tensor, in grey levels.
-        padding: side of the region cut out over the side of the box, before it grows to the input's aspect ratio.
+        padding: side of the region cut out over the side of the box, before it grows to the input's aspect ratio; 1 for
+            models that find persons, whose box is the whole picture.
         transform: how the region maps onto the input, see `leanpose.crop_transforms`.
     """
 

@@ -23,13 +23,16 @@ from .runtime import Providers
 class Estimator:
     """Finds the keypoints of persons in pictures.
 
+    Most models see one person: the one in a box. Those whose codec finds persons (`card.codec.finds_persons`) see a
+    picture, or a region of it, and find any number of persons there.
+
     Args:
         model: path of an ONNX file with a model card, or the name of a packaged model; an existing path wins.
         providers: "cpu", "cuda", "tensorrt", ONNX Runtime's name of a provider, (name, options), or several of these.
             What is asked for runs, or an error says why not. None takes CUDA where it starts, else the CPU, and logs
             which to the logger "leanpose".
         threads: CPU threads of one call; None leaves it to ONNX Runtime.
-        flip_test: also run each person's mirror image and average both: slower and a little more accurate.
+        flip_test: also run the mirror image of each input and average both: slower and a little more accurate.
 
     An Estimator can be pickled (the session is opened anew) and several threads may call it at once.
 
@@ -98,12 +101,19 @@ class Estimator:
             image: a path, a uint8 array (H, W, 3) BGR, (H, W) grey or (H, W, 4) BGRA, a PIL image, or a list or tuple
                 of these. EXIF orientation of files and PIL images is applied.
             boxes: (N, 4) x1, y1, x2, y2 in pixels of the picture, optionally with a score as fifth column; for a list
-                of pictures, a list of these. Without boxes the whole picture is one person's box: no person is searched
-                for. An empty list of boxes gives an empty result.
+                of pictures, a list of these. Without boxes there is one around the whole picture. An empty list of
+                boxes gives an empty result.
 
         Returns:
-            `Poses` of the picture, persons in the order of the boxes; for a list, a list of `Poses`. All persons of all
-            pictures share batches.
+            `Poses` of the picture; for a list, a list of `Poses`. All boxes of all pictures share batches.
+
+            Each box gives one person, in the order of the boxes; without boxes the whole picture is taken as one
+            person's box. A model that finds persons takes each box as a region, grown to the aspect ratio of its input,
+            and gives all persons found in it, best first: those of the first box, then of the next. Regions that
+            overlap may give a person twice (see `leanpose.oks.oks_nms`), so that one around the whole picture mostly
+            serves best. The box of such a person is the one around its keypoints that the model gives, clipped to the
+            picture, its person score that of the model times the score of the region, and its box score that clipped
+            to 0..1. Missing keypoints are NaN with score 0.
 
         Raises:
             FileNotFoundError: there is no file at a path; another OSError where it cannot be read.
@@ -122,7 +132,7 @@ class Estimator:
     def stream(self, pictures: Iterable[ImageLike | tuple[ImageLike, npt.ArrayLike | None]]) -> Iterator[Poses]:
         """The `Poses` of each picture, in order, while pictures are taken one by one in bounded memory.
 
-        Each item is a picture or a pair (picture, boxes), as in `predict`. Results arrive when a batch of persons is
+        Each item is a picture or a pair (picture, boxes), as in `predict`. Results arrive when a batch of inputs is
         full. An error is raised after the results of all pictures before the bad one; its message counts them from 0.
 
         Raises:

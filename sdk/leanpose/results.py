@@ -30,8 +30,8 @@ class Poses:
     of one person (N = 1); iteration gives each person so.
 
     Attributes:
-        xy: (N, K, 2) float32 keypoint x, y in pixels of the picture, pixel centres at integers. May hold NaN.
-        keypoint_scores: (N, K) float32; keypoints of low score are kept. May hold NaN.
+        xy: (N, K, 2) float32 keypoint x, y in pixels of the picture, pixel centres at integers; NaN where missing.
+        keypoint_scores: (N, K) float32; keypoints of low score are kept, missing ones have 0. May hold NaN.
         boxes: (N, 4) float32 x1, y1, x2, y2 in pixels of the picture, finite.
         box_scores: (N,) float32 in 0..1.
         keypoints: the K keypoints.
@@ -149,9 +149,7 @@ class Poses:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Poses):
             return NotImplemented
-        if self.keypoints != other.keypoints or (self.person_scores is None) != (other.person_scores is None):
-            return False
-        return all(
+        return self.keypoints == other.keypoints and all(
             np.array_equal(mine, theirs, equal_nan=True)
             for mine, theirs in zip((*self._arrays(), self.scores), (*other._arrays(), other.scores), strict=True)
         )

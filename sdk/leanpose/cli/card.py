@@ -97,4 +97,6 @@ def _assign(data: dict[str, Any], assignment: str) -> None:
     if path == "codec.type" and value != node.get(name) and isinstance(value, str) and value in CODECS:
         node.clear()  # the parameters of one codec mean nothing to another
         node.update(CODECS[value]().to_dict())
+        if CODECS[value].finds_persons:
+            _assign(data, "input.padding=1.0")  # whole pictures come without a margin
     node[name] = value

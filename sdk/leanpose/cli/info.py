@@ -59,6 +59,7 @@ def _describe(card: ModelCard) -> list[tuple[str, str]]:
         ("input", f"{spec}, {card.input.transform} transform"),
         ("mean, std", f"{_numbers(card.input.mean)}; {_numbers(card.input.std)}"),
         ("codec", ", ".join([card.codec.type, *(f"{k} {v}" for k, v in card.codec.to_dict().items())])),
+        ("persons", "found in pictures or regions of them" if card.codec.finds_persons else "one per box"),
         ("keypoints", f"{len(card.keypoints)}: {', '.join(card.keypoints.names)}"),
         *(("accuracy", f"{a.metric} {a.value:.4f} on {a.dataset}") for a in card.accuracy),
         *(("trained on", source) for source in card.training_data),

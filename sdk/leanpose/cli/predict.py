@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--boxes",
         metavar="FILE|x1,y1,x2,y2",
         help="one box for every picture, or a JSON file {picture name: [[x1, y1, x2, y2], ...]}; without it, the whole "
-        "picture is taken as one person's box; a negative first number needs --boxes=-5,0,90,200",
+        "picture; a box is one person, or for a model that finds persons a region to find them in; a negative first "
+        "number needs --boxes=-5,0,90,200",
     )
     parser.add_argument("--json", action="store_true", help="also write NAME.json")
     parser.add_argument("--provider", help="cpu, cuda, tensorrt or ONNX Runtime's name (best that starts)")
