@@ -257,6 +257,10 @@ class AMFACPose(PoseNetwork):
     def objective(self) -> SimCCObjective:
         return SimCCObjective(self.config.split_ratio, self.config.num_keypoints)
 
+    def prepare_training(self) -> None:
+        if self.afpn is not None:
+            self.afpn.resize_first = True
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.stem(x)
         levels = []

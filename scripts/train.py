@@ -4,7 +4,8 @@
 
 Each stage is an input size and how many samples to see at it; convolution weights carry over, linear layers that
 depend on the input size are resized or start again. RUN receives last.pt (checkpoint), log.jsonl and, per stage,
-SIZE.pt (averaged weights).
+SIZE.pt (averaged weights). With --preset the paper's schedule, batch, optimiser and augmentation are taken; --stages is
+then optional. Bottom-up networks take COCO-format folders as --cache.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,16 @@ from torch.utils.data import DataLoader, WeightedRandomSampler
 from tqdm import tqdm
 
 import _repository  # noqa: F401  (makes model_defs importable)
-from leanpose import SimCC, simcc_input_to_bins
-from model_defs.amfacpose import AMFACPose
-from model_defs.losses import KLDiscretLoss, gaussian_bins, smoothed_bins
-from model_defs.registry import CONFIGS
+from leanpose import SimCC
+from model_defs.network import PoseNetwork
+from model_defs.objectives import Objective, SimCCObjective
+from model_defs.registry import CONFIGS, build
 from training.augment import Augmentation
 from training.cache import Crops
 from training.dataset import MEAN, STD, LabelWeights, Persons
 from training.evaluation import Benchmark
+from training.pictures import Pictures
+from training.presets import PRESETS, Preset, make_optimiser, parameter_groups, preset_name
 from training.weights import fit_weights, read_weights, restore_statistics
 
 
@@ -53,9 +56,20 @@ class Run:
 
     def __init__(self, options: argparse.Namespace, device: torch.device) -> None:
         self.options, self.device = options, device
+        self.preset: Preset | None = None
+        if options.preset:
+            self.preset = PRESETS[preset_name(options.model) if options.preset == "auto" else options.preset]
+        self.augmentation = self.preset.augmentation if self.preset else Augmentation()
+        network = build(options.model)
+        folders = [folder for folder, _ in options.cache]
+        if network.codec.finds_persons:
+            self.data: Crops | Pictures = Pictures(folders, network.config.input_size, self.augmentation)
+        else:
+            self.data = Crops(folders)
+        if options.stages is None:
+            assert self.preset is not None
+            options.stages = [(network.config.input_size, self.preset.epochs * len(self.data))]
         self.stage = self.seen = self.total = 0
-        self.crops = Crops([folder for folder, _ in options.cache])
-        self.loss = KLDiscretLoss().to(device)
         self.mean, self.std = torch.tensor(MEAN, device=device), torch.tensor(STD, device=device)
         self.weights: dict[str, Tensor] | None = None
         self.state: dict[str, Any] = {}
@@ -73,21 +87,29 @@ class Run:
     def train_stage(self, index: int, input_size: tuple[int, int], samples: int) -> None:
         """Trains until the stage has seen its samples, then writes its averaged weights."""
         options = self.options
-        persons = Persons(self.crops, input_size, Augmentation(), LabelWeights())
-        model, average, optimiser = self._prepare(input_size, persons)
-        compiled = torch.compile(model) if options.compile else model
-        benchmark = Benchmark(options.dev, input_size) if options.dev else None
+        samples_of = self._dataset(input_size)
+        model, average, optimiser = self._prepare(input_size, samples_of)
+        objective = model.objective.to(self.device)
+        if isinstance(objective, SimCCObjective):
+            objective.smoothing = options.targets == "smoothing"
+        outputs_of = torch.compile(model.training_outputs) if options.compile else model.training_outputs
+        benchmark = None
+        if options.dev and not model.codec.finds_persons:
+            benchmark = Benchmark(options.dev, input_size, model.transform)
         saved = time.monotonic()
         evaluated = self.seen
         running = math.nan
         size = f"{input_size[0]}x{input_size[1]}"
         bar = tqdm(total=samples, initial=self.seen, desc=size, unit="img", smoothing=0.05)
         model.train()
-        for pictures, points, weights in self._batches(persons, samples):
-            rate = _learning_rate(options, self.seen, samples, first=index == 0)
+        for pictures, points, weights in self._batches(samples_of, samples):
+            if self.preset:
+                rate = self.preset.rate_after(self.seen / len(self.data))
+            else:
+                rate = _learning_rate(options, self.seen, samples, first=index == 0)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            loss = self._step(compiled, optimiser, pictures, points, weights)
+            loss = self._step(outputs_of, objective, optimiser, pictures, points, weights)
             running = loss if math.isnan(running) else 0.98 * running + 0.02 * loss
             self.seen += len(pictures)
             self.total += len(pictures)
@@ -98,8 +120,9 @@ class Run:
             last = self.seen >= samples
             if benchmark and (last or self.seen - evaluated >= options.evaluate_every):
                 evaluated = self.seen
-                # The rule and temperature that calibrate.py found once; here they only rank persons.
-                codec = SimCC(model.config.split_ratio, "mean", 0.02)
+                codec = model.codec
+                if isinstance(codec, SimCC):  # the rule and temperature that calibrate.py found; they rank persons
+                    codec = replace(codec, score_rule="mean", temperature=0.02)
                 accuracy = benchmark.average_precision(average, self.device, codec)
                 self._log(size=size, loss=running, lr=rate, **accuracy)
             if last or time.monotonic() - saved > 60 * options.save_minutes:
@@ -111,20 +134,29 @@ class Run:
         _write(options.out / f"{size}.pt", state)
         self.stage, self.seen = index + 1, 0
 
+    def _dataset(self, input_size: tuple[int, int]) -> Persons | Pictures:
+        if isinstance(self.data, Pictures):
+            return replace(self.data, input_size=input_size)
+        transform = build(self.options.model, input_size=input_size).transform
+        return Persons(self.data, input_size, self.augmentation, LabelWeights(), transform)
+
     def _prepare(
-        self, input_size: tuple[int, int], persons: Persons
-    ) -> tuple[AMFACPose, AMFACPose, torch.optim.Optimizer]:
+        self, input_size: tuple[int, int], samples: Persons | Pictures
+    ) -> tuple[PoseNetwork, PoseNetwork, torch.optim.Optimizer]:
         """The model, its running average and the optimiser, as the checkpoint or the stage before left them."""
         options = self.options
-        model = AMFACPose(replace(CONFIGS[options.model], input_size=input_size), resize_first=True)
+        model = build(options.model, input_size=input_size)
+        model.prepare_training()
         if self.weights is not None:
             fit_weights(model, self.weights)
         if not self.state and self.total == 0 and options.init and options.init.suffix == ".onnx":
-            pictures = torch.stack([persons[i][0] for i in range(min(len(persons), options.batch))])
+            pictures = torch.stack([samples[i][0] for i in range(min(len(samples), options.batch))])
             restore_statistics(model, ((pictures - self.mean.cpu()) / self.std.cpu()).permute(0, 3, 1, 2))
         model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = copy.deepcopy(model).eval().requires_grad_(False)
-        optimiser = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.lr, betas=(0.9, 0.99))
+        betas = (0.9, 0.999) if self.preset else (0.9, 0.99)
+        groups = parameter_groups(model, options.weight_decay)
+        optimiser = make_optimiser(self.preset.optimiser if self.preset else "adamw", groups, options.lr, betas)
         if self.state:
             model.load_state_dict(self.state["model"])
             optimiser.load_state_dict(self.state["optimiser"])
@@ -133,35 +165,32 @@ class Run:
 
     def _step(
         self,
-        model: Callable[..., Any],
+        outputs_of: Callable[[Tensor], Sequence[Tensor]],
+        objective: Objective,
         optimiser: torch.optim.Optimizer,
         pictures: Tensor,
         points: Tensor,
         weights: Tensor,
     ) -> float:
         batch = ((pictures.to(self.device) - self.mean) / self.std).permute(0, 3, 1, 2)
-        ratio = CONFIGS[self.options.model].split_ratio
-        places = torch.from_numpy(simcc_input_to_bins(points.numpy(), ratio)).to(self.device, torch.float32)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bf16):
-            logits = model(batch)
-        make = smoothed_bins if self.options.targets == "smoothing" else gaussian_bins
-        bins = tuple(make(places[..., i], logits[i].shape[-1]) for i in range(2))
-        loss = self.loss(logits, bins, weights.to(self.device))
+            outputs = outputs_of(batch)
+        loss = objective(outputs, points.to(self.device), weights.to(self.device))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"] + optimiser.param_groups[1]["params"], 5.0)
+        nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], 5.0)
         optimiser.step()
         return float(loss.detach())
 
-    def _batches(self, persons: Persons, samples: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def _batches(self, dataset: Persons | Pictures, samples: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Batches until the stage has seen its samples, each cache drawn by its weight."""
         batches = math.ceil((samples - self.seen) / self.options.batch)
         if batches <= 0:
             return
-        draw = np.repeat([weight for _, weight in self.options.cache], list(self.crops.counts.values()))
+        draw = np.repeat([weight for _, weight in self.options.cache], list(self.data.counts.values()))
         sampler = WeightedRandomSampler(draw.tolist(), batches * self.options.batch)
         yield from DataLoader(
-            persons,
+            dataset,
             self.options.batch,
             sampler=sampler,
             num_workers=self.options.workers,
@@ -169,7 +198,7 @@ class Run:
             pin_memory=self.device.type == "cuda",
         )
 
-    def _save(self, stage: int, model: AMFACPose, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    def _save(self, stage: int, model: PoseNetwork, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         state = {
             "config": self.options.model,
             "input_size": list(model.config.input_size),
@@ -193,15 +222,6 @@ def _learning_rate(options: argparse.Namespace, seen: int, samples: int, *, firs
     warm = min(1.0, (seen + options.batch) / options.warmup) if first else 1.0
     left = (samples - seen) / max(options.decay * samples, 1)
     return float(options.lr * warm * max(min(1.0, left), 0.02))
-
-
-def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Weight decay on matrices and kernels alone, not on biases, norms or coordinate scales."""
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    return [
-        {"params": matrices, "weight_decay": decay},
-        {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
 
 
 @torch.no_grad()
@@ -242,12 +262,13 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--dev", type=Path, help="COCO-format folder for AP with ground-truth boxes")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--stages", type=_stage, nargs="+", required=True, metavar="HxW:SAMPLES")
+    parser.add_argument("--stages", type=_stage, nargs="+", metavar="HxW:SAMPLES", help="needed without --preset")
+    parser.add_argument("--preset", choices=("auto", *PRESETS), help="train as the paper does; auto: the model's own")
     parser.add_argument("--init", type=Path, help="start from the weights of a .pt checkpoint or an exported .onnx")
-    parser.add_argument("--targets", choices=("gaussian", "smoothing"), default="gaussian")
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--weight-decay", type=float, default=0.02)
+    parser.add_argument("--targets", choices=("gaussian", "smoothing"), help="of SimCC networks (gaussian)")
+    parser.add_argument("--batch", type=int, help="pictures per step (64)")
+    parser.add_argument("--lr", type=float, help="largest learning rate (2e-3)")
+    parser.add_argument("--weight-decay", type=float, help="of matrices and kernels (0.02)")
     parser.add_argument("--warmup", type=int, default=20_000, help="samples")
     parser.add_argument("--decay", type=float, default=0.25, help="share of a stage over which the rate falls")
     parser.add_argument("--workers", type=int, default=1)
@@ -256,7 +277,20 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--no-bf16", dest="bf16", action="store_false")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if not options.stages and not options.preset:
+        parser.error("give --stages, or --preset for the paper's own schedule")
+    preset = (
+        PRESETS[preset_name(options.model) if options.preset == "auto" else options.preset] if options.preset else None
+    )
+    usual: dict[str, Any] = {"targets": "gaussian", "batch": 64, "lr": 2e-3, "weight_decay": 0.02}
+    if preset:
+        targets = "smoothing" if preset.smoothing else "gaussian"
+        usual = {"targets": targets, "batch": preset.batch, "lr": preset.rate, "weight_decay": preset.weight_decay}
+    for name, value in usual.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    return options
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -34,12 +35,15 @@ def sample_transform(
     box: NDArray[np.float32],
     keypoints: NDArray[np.float32],
     input_size: tuple[int, int],
+    transform: Literal["plain", "udp"] = "plain",
 ) -> NDArray[np.float64]:
     """A (2, 3) matrix from input pixels to crop pixels.
 
-    Where nothing is drawn, it equals `leanpose.crop_transforms` of boxes from 4 pixels on, plain convention.
+    Where nothing is drawn, it equals `leanpose.crop_transforms` of boxes from 4 pixels on.
     """
     height, width = input_size
+    shared_edge = 1 if transform == "udp" else 0
+    steps_x, steps_y = width - shared_edge, height - shared_edge
     x0, y0, x1, y1 = (float(v) for v in box)
     seen = keypoints[:, 2] > 0
     if rng.random() < augmentation.half_body and seen.sum() >= 8:
@@ -52,14 +56,15 @@ def sample_transform(
     w, h = max(w, h * width / height), max(h, w * height / width)
     centre_x = (x0 + x1) / 2 + rng.uniform(-1, 1) * augmentation.shift * w
     centre_y = (y0 + y1) / 2 + rng.uniform(-1, 1) * augmentation.shift * h
-    scale = rng.uniform(*augmentation.scale) * w / width
+    scale = rng.uniform(*augmentation.scale)
     angle = np.deg2rad(rng.uniform(-1, 1) * augmentation.rotation)
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
-    matrix = np.array([[cos, -sin, 0.0], [sin, cos, 0.0]])
+    step_x, step_y = w / steps_x, h / steps_y  # of one input pixel; under udp they differ a little
+    matrix = np.array([[cos * step_x, -sin * step_y, 0.0], [sin * step_x, cos * step_y, 0.0]])
     if rng.random() < augmentation.flip:
         matrix[:, 0] *= -1
     # The middle of the input lies on the middle of the box.
-    matrix[:, 2] = (centre_x, centre_y) - matrix[:, :2] @ (width / 2, height / 2)
+    matrix[:, 2] = (centre_x, centre_y) - matrix[:, :2] @ (steps_x / 2, steps_y / 2)
     return matrix
 
 

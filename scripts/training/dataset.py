@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -45,14 +46,15 @@ class Persons(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Samples (picture (H, W, 3) uint8 RGB, points (K, 2) float32 in input pixels, weights (K,) float32)."""
 
     def __init__(
-        self, crops: Crops, input_size: tuple[int, int], augmentation: Augmentation, label_weights: LabelWeights
+        self,
+        crops: Crops,
+        input_size: tuple[int, int],
+        augmentation: Augmentation,
+        label_weights: LabelWeights,
+        transform: Literal["plain", "udp"] = "plain",
     ) -> None:
-        self.crops, self.input_size, self.augmentation, self.label_weights = (
-            crops,
-            input_size,
-            augmentation,
-            label_weights,
-        )
+        self.crops, self.input_size, self.augmentation = crops, input_size, augmentation
+        self.label_weights, self.transform = label_weights, transform
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -69,7 +71,7 @@ class Persons(Dataset[tuple[Tensor, Tensor, Tensor]]):
         # A teacher guesses on beyond the edge of the picture; nothing there can be learnt.
         weights = np.where((points > -1).all(1) & (points < image.shape[1::-1]).all(1), weights, np.float32(0))
         known = np.concatenate((points, weights[:, None]), 1)
-        matrix = sample_transform(rng, self.augmentation, box, known, self.input_size)
+        matrix = sample_transform(rng, self.augmentation, box, known, self.input_size, self.transform)
         picture = recolour(rng, self.augmentation, warp(image, matrix, self.input_size))
         points = (points - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
         if is_flipped(matrix):

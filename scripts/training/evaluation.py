@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
-from leanpose import COCO17, Poses, SimCC, _core, load_image
+from leanpose import COCO17, Poses, _core, load_image
+from leanpose.codecs import Codec
 from scoring import STATISTICS, load_truth, score
 
 from .cache import PADDING
@@ -19,20 +20,20 @@ from .dataset import MEAN, STD
 class Benchmark:
     """The persons of one folder, cut out once for one input size, as inference cuts them out."""
 
-    def __init__(self, folder: Path, input_size: tuple[int, int]) -> None:
+    def __init__(self, folder: Path, input_size: tuple[int, int], transform: Literal["plain", "udp"] = "plain") -> None:
         self.truth = load_truth(folder)
         self.persons: list[tuple[int, list[float]]] = []  # picture and box
         crops, transforms = [], []
         for picture in self.truth.persons:
             boxes = self.truth.boxes(picture)
             image = load_image(folder / "images" / self.truth.images[picture]["file_name"])
-            transforms.append(_core.crop_transforms(boxes, input_size, PADDING, "plain"))
+            transforms.append(_core.crop_transforms(boxes, input_size, PADDING, transform))
             crops.append(_core.crop(image, transforms[-1], input_size, MEAN, STD, "rgb"))
             self.persons += [(picture, box) for box in boxes]
         self.crops, self.transforms = torch.from_numpy(np.concatenate(crops)), np.concatenate(transforms)
 
     @torch.no_grad()
-    def average_precision(self, model: nn.Module, device: torch.device, codec: SimCC) -> dict[str, float]:
+    def average_precision(self, model: nn.Module, device: torch.device, codec: Codec) -> dict[str, float]:
         """COCO's statistics; the model takes normalised batches and gives what `codec` decodes."""
         results: list[dict[str, Any]] = []
         for start in range(0, len(self.crops), 64):
