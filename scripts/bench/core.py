@@ -125,8 +125,9 @@ def crops() -> Iterator[Case]:
     for size in SIZES:
         for count in PERSONS:
             boxes, transforms = persons_of(count, size)
-            out = np.empty(count * 3 * size[0] * size[1] + 16, np.float32)
-            out = out[-out.ctypes.data // 4 % 16 :][: out.size - 16].reshape(count, 3, *size)  # as batching.py has it
+            memory = np.empty(count * 3 * size[0] * size[1] + 16, np.float32)
+            start = -memory.ctypes.data // 4 % 16  # a cache line's begin, as batching.py has it
+            out = memory[start : start + memory.size - 16].reshape(count, 3, *size)
             mean, std = tuple(map(float, crop_peers.MEAN)), tuple(map(float, crop_peers.STD))
             ours = partial(_core.crop, image, transforms, size, mean, std, "rgb", out=out)
             calls: Calls = {"leanpose": ours, "leanpose, 2 threads": partial(ours, threads=2)}
