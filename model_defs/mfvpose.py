@@ -4,7 +4,8 @@
 Zhang, Wang, Yang, Yang, Xia, Zhou: "TokenPose: Learning Keypoint Tokens for Human Pose Estimation", ICCV 2021,
 https://arxiv.org/abs/2104.03516. With `hrfov` and `layer_scale` off a network is the TokenPose of the same depth.
 
-MfvPose prints neither parameters nor multiply-accumulates in its text. Where it is silent, these are the choices:
+The text claims both fewer parameters than TokenPose and an insignificant increase; modules that only add cannot give
+the first. It prints no sizes; where it is silent, these are the choices:
 B has HRNet-W32 and eight heads, L HRNet-W48 and twelve (eight on MPII), as TokenPose's published configurations;
 HRFOV keeps the width of HRNet's highest resolution, joins its two inputs by a 1x1 convolution and has the dilations of
 WASPv2 (OmniPose, https://arxiv.org/abs/2103.10180), which works at the same stride of 4; scales start as in CaiT.

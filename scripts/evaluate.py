@@ -1,8 +1,9 @@
-"""AP of models on a COCO-format folder with ground-truth boxes, through the same Estimator that users call.
+"""AP of models on a COCO-format folder, through the same Estimator that users call.
 
     python scripts/evaluate.py --model default --data FOLDER
 
-FOLDER holds annotations.json (COCO keypoints) and images/. The interval is a bootstrap over pictures.
+FOLDER holds annotations.json (COCO keypoints) and images/. Models get the ground-truth boxes of persons with keypoints;
+those that find persons themselves get all pictures as a whole. The interval is a bootstrap over pictures.
 """
 
 from __future__ import annotations
@@ -36,9 +37,12 @@ def main() -> None:
         )
         results, persons, pictures = predict(estimator, truth, options.data)
         row = score(truth, results, options.bootstrap)
-        rows.append({"model": name, "card": estimator.card.name, **row, "persons": persons, "pictures": pictures})
+        boxes = "none" if estimator.card.codec.finds_persons else "ground truth"
+        about = {"model": name, "card": estimator.card.name, "boxes": boxes}
+        rows.append({**about, **row, "persons": persons, "pictures": pictures})
     print(
-        f"{options.data.name}, {pictures} pictures, {persons} persons, ground-truth boxes"
+        f"{options.data.name}, {pictures} pictures, {persons} persons, boxes: "
+        + ", ".join(sorted({row["boxes"] for row in rows}))
         + (", flip test" if options.flip_test else "")
     )
     print(f"{'model':<44} {'AP':>6} {'95 % interval':>15} " + " ".join(f"{s:>6}" for s in STATISTICS[1:]))
@@ -53,14 +57,17 @@ def main() -> None:
 
 
 def predict(estimator: Estimator, truth: Truth, folder: Path) -> tuple[list[dict[str, Any]], int, int]:
-    """COCO results for all persons with keypoints, in their annotated boxes, and the counts of persons and pictures."""
+    """COCO results, of all persons with keypoints unless the model finds persons, and the counts of both."""
+    whole = estimator.card.codec.finds_persons
+    pictures = list(truth.images if whole else truth.persons)
 
     def pairs() -> Iterator[tuple[str, Any]]:
-        for picture in tqdm(truth.persons, unit="picture", disable=None, leave=False):
-            yield str(folder / "images" / truth.images[picture]["file_name"]), truth.boxes(picture)
+        for picture in tqdm(pictures, unit="picture", disable=None, leave=False):
+            path = str(folder / "images" / truth.images[picture]["file_name"])
+            yield path, None if whole else truth.boxes(picture)
 
     results = []
-    for picture, poses in zip(truth.persons, estimator.stream(pairs()), strict=True):
+    for picture, poses in zip(pictures, estimator.stream(pairs()), strict=True):
         results += poses.to_coco(picture)
     return results, sum(map(len, truth.persons.values())), len(truth.images)
 

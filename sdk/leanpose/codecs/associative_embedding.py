@@ -121,8 +121,10 @@ class AssociativeEmbedding(Codec):
     ) -> Decoded:
         def together() -> Iterator[tuple[FloatArray, FloatArray]]:
             for heatmaps, tags, mirrored_heatmaps, mirrored_tags in zip(*outputs, *flipped, strict=True):
+                mean = mirrored_heatmaps[flip_index, :, ::-1]  # a copy
                 with np.errstate(invalid="ignore", over="ignore"):  # grouping leaves out what is not finite
-                    mean = (heatmaps + mirrored_heatmaps[flip_index, :, ::-1]) / 2
+                    mean += heatmaps
+                mean *= 0.5
                 yield mean, np.stack((tags, mirrored_tags[flip_index, :, ::-1]), axis=3)
 
         return self._group(together(), transforms, outputs[0].shape[1:])
