@@ -95,8 +95,10 @@ class UpPath(nn.ModuleList):
         super().__init__([*conv_norm(in_channels, out_channels, 1, relu=False), Upsample(factor, mode)])
 
     def forward(self, x: Tensor, like: Tensor) -> Tensor:
-        projection, norm, upsample = self
-        upsampled: Tensor = upsample(norm(projection(x)), like)
+        *layers, upsample = self
+        for layer in layers:
+            x = layer(x)
+        upsampled: Tensor = upsample(x, like)
         return upsampled
 
 

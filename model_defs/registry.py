@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from . import amfacpose, hrnet, mfvpose, srpose
+from . import amfacpose, hrnet, mfvpose, saffnet, srpose
 from .amfacpose import AMFACPose, AMFACPoseConfig
 from .hrnet import HRNetPose, HRNetPoseConfig
 from .mfvpose import MfvPose, MfvPoseConfig
 from .network import NetworkConfig, PoseNetwork
+from .saffnet import SAFFNet, SAFFNetConfig
 from .srpose import BottomUp, BottomUpConfig, SRPose, SRPoseConfig
 
 CONFIGS: dict[str, Any] = {
@@ -19,6 +20,8 @@ CONFIGS: dict[str, Any] = {
     **hrnet.CONFIGS,
     **mfvpose.CONFIGS,
     **{f"mfvpose/{row}": config for row, config in {**mfvpose.ABLATION, **mfvpose.REFERENCE}.items()},
+    **saffnet.CONFIGS,
+    **{f"saffnet/{row}": config for row, config in saffnet.ABLATION.items()},  # tables 4 and 5, at 256x192
     **srpose.CONFIGS,
     **srpose.BOTTOM_UP,
     **{f"srpose/{row}": config for row, config in srpose.ABLATION.items()},  # tables 3 and 6, ResNet-50
@@ -27,6 +30,7 @@ NETWORKS: dict[type[Any], Callable[[Any], PoseNetwork]] = {
     AMFACPoseConfig: AMFACPose,
     HRNetPoseConfig: HRNetPose,
     MfvPoseConfig: MfvPose,
+    SAFFNetConfig: SAFFNet,
     SRPoseConfig: SRPose,
     BottomUpConfig: BottomUp,
 }
