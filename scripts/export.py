@@ -25,6 +25,7 @@ from torch import nn
 import _repository  # noqa: F401  (makes model_defs importable)
 from leanpose import COCO17, InputSpec, KeypointSet, ModelCard
 from leanpose.card import METADATA_KEY
+from leanpose.keypoints import CROWDPOSE14, MPII16
 from model_defs.decoding import DecodedInGraph
 from model_defs.folding import Size
 from model_defs.network import PoseNetwork
@@ -36,7 +37,7 @@ from training.weights import read_input_size, read_weights
 OPSET = 17  # the last one that TensorRT 8.6 reads
 TOLERANCE = 1e-4  # of the output's standard deviation
 MOVED_MAXIMA = 0.02  # share of coordinates that rounding may move from one to another of nearly equal maxima
-KEYPOINT_SETS = {len(COCO17): COCO17}
+KEYPOINT_SETS = {len(keypoints): keypoints for keypoints in (COCO17, MPII16, CROWDPOSE14)}
 
 
 def main() -> None:
