@@ -1,4 +1,4 @@
-"""Lets scripts started as `python scripts/NAME.py` import the definitions beside them."""
+"""Lets scripts started as `python scripts/NAME.py` import the definitions and the benchmarks' modules beside them."""
 
 from __future__ import annotations
 
@@ -6,5 +6,6 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
+for folder in (ROOT / "scripts" / "bench", ROOT):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
