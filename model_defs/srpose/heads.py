@@ -14,22 +14,34 @@ from ..layers import Pointwise
 
 WIDTHS = (256, 128, 64, 32)  # of M5 to M2, the maps at strides 32, 16, 8, 4
 EMBEDDINGS = (16, 8, 4, 4)  # channels per keypoint
-DECONVOLUTIONS, DECONVOLUTION_WIDTH = 3, 256
+DECONVOLUTION_WIDTH = 256
 REFINEMENTS = 2  # residual blocks after each fusion
 EXPANSION = 4
 
 
-def deconvolutions(in_channels: int, count: int) -> nn.Sequential:
-    """SimpleBaseline's upsampling: `count` transposed convolutions of kernel 4, each with batch norm and ReLU."""
-    layers: list[nn.Module] = []
-    for i in range(count):
-        channels = DECONVOLUTION_WIDTH if i else in_channels
-        layers += [
-            nn.ConvTranspose2d(channels, DECONVOLUTION_WIDTH, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(DECONVOLUTION_WIDTH),
-            nn.ReLU(),
-        ]
-    return nn.Sequential(*layers)
+class Deconvolutions(nn.Sequential):
+    """SimpleBaseline's upsampling: `count` transposed convolutions of kernel 4, each with batch norm and ReLU.
+
+    `size` is the height and width wanted: a coarse map may reach beyond the picture by part of a cell, and is cut.
+    """
+
+    def __init__(self, in_channels: int, count: int, size: tuple[int, int]) -> None:
+        layers: list[nn.Module] = []
+        for i in range(count):
+            channels = DECONVOLUTION_WIDTH if i else in_channels
+            layers += [
+                nn.ConvTranspose2d(channels, DECONVOLUTION_WIDTH, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(DECONVOLUTION_WIDTH),
+                nn.ReLU(),
+            ]
+        super().__init__(*layers)
+        self.width = DECONVOLUTION_WIDTH if count else in_channels
+        self.cut = size if any(side % 2**count for side in size) else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self:
+            x = layer(x)
+        return x if self.cut is None else x[..., : self.cut[0], : self.cut[1]]
 
 
 def keypoint_encoder(in_channels: int, keypoints: int, embedding: int) -> nn.Sequential:
@@ -51,10 +63,10 @@ def shuffle(maps: Tensor, ratio: int) -> Tensor:
 class SimpleHead(nn.Module):
     """Deconvolutions where the backbone needs them and a 1x1 convolution: heatmaps at stride 4."""
 
-    def __init__(self, in_channels: int, maps: int, deconvs: int) -> None:
+    def __init__(self, deconvs: Deconvolutions, maps: int) -> None:
         super().__init__()
-        self.deconv_layers = deconvolutions(in_channels, deconvs)
-        self.final_layer = nn.Conv2d(DECONVOLUTION_WIDTH if deconvs else in_channels, maps, 1)
+        self.deconv_layers = deconvs
+        self.final_layer = nn.Conv2d(deconvs.width, maps, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         heatmaps: Tensor = self.final_layer(self.deconv_layers(x))
@@ -65,21 +77,19 @@ class SRHead(nn.Module):
     """Keypoint encoder, one large-kernel convolution per keypoint and pixel shuffle, with tags for bottom-up nets.
 
     Args:
-        in_channels: of the backbone's map.
+        deconvs: what brings the backbone's map to stride 4.
         keypoints: heatmaps.
-        deconvs: deconvolutions that bring the map to stride 4.
         ratio: side of the heatmaps over that of the map at stride 4.
         tags: whether a 1x1 convolution gives an associative embedding at stride 4 (equation 6).
     """
 
-    def __init__(self, in_channels: int, keypoints: int, deconvs: int, ratio: int, tags: bool = False) -> None:
+    def __init__(self, deconvs: Deconvolutions, keypoints: int, ratio: int, tags: bool = False) -> None:
         super().__init__()
         self.ratio = ratio
-        self.deconv_layers = deconvolutions(in_channels, deconvs)
-        channels = DECONVOLUTION_WIDTH if deconvs else in_channels
-        self.kp_encoder = keypoint_encoder(channels, keypoints, EMBEDDINGS[-1])
+        self.deconv_layers = deconvs
+        self.kp_encoder = keypoint_encoder(deconvs.width, keypoints, EMBEDDINGS[-1])
         self.heatmap_head = keypoint_convolution(keypoints, EMBEDDINGS[-1], 9, ratio)
-        self.tag_head = nn.Conv2d(channels, keypoints, 1) if tags else None
+        self.tag_head = nn.Conv2d(deconvs.width, keypoints, 1) if tags else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Heatmaps (B, K, ratio * h, ratio * w) and, with `tags`, tags (B, K, h, w)."""

@@ -17,7 +17,7 @@ from ..network import PoseNetwork
 from ..objectives import HeatmapObjective
 from ..resnet import ResNet
 from ..transpose import TransPoseR
-from .heads import DECONVOLUTIONS, CoarseToFineHead, SimpleHead, SRHead
+from .heads import CoarseToFineHead, Deconvolutions, SimpleHead, SRHead
 
 Backbone = Literal["resnet50", "hrnet-w32", "transpose-r-a4", "hrformer-s"]
 Head = Literal["simple", "srhead", "srpose"]
@@ -75,12 +75,11 @@ def widths_of(backbone: nn.Module) -> tuple[int, ...]:
     return backbone.widths
 
 
-def single_feature(backbone: nn.Module) -> tuple[int, int, int]:
-    """Which feature a single head takes, its channels and the deconvolutions that bring it to stride 4."""
+def single_feature(backbone: nn.Module, input_size: tuple[int, int]) -> tuple[int, Deconvolutions]:
+    """Which feature a single head takes and what brings it to stride 4."""
     widths = widths_of(backbone)
-    if isinstance(backbone, ResNet):  # the coarsest
-        return len(widths) - 1, widths[-1], 1 if isinstance(backbone, TransPoseR) else DECONVOLUTIONS
-    return 0, widths[0], 0
+    level = len(widths) - 1 if isinstance(backbone, ResNet) else 0  # the coarsest, or the one of high resolution
+    return level, Deconvolutions(widths[level], level, (input_size[0] // STRIDE, input_size[1] // STRIDE))
 
 
 def pyramid(features: Sequence[Tensor]) -> list[Tensor]:
@@ -108,16 +107,16 @@ class SRPose(PoseNetwork):
         if ratio < 1 or ratio != config.scale_factor * STRIDE:
             raise ValueError(f"scale_factor: expected a positive multiple of 1/{STRIDE}, got {config.scale_factor:g}")
         self.backbone = make_backbone(config.backbone, config.input_size, multiscale=coarse_to_fine)
-        self.level, channels, deconvs = single_feature(self.backbone)
+        self.level, deconvs = single_feature(self.backbone, config.input_size)
         self.keypoint_head: nn.Module
         if coarse_to_fine:
             widths = widths_of(self.backbone)
             widths = (*widths, *[widths[-1]] * (4 - len(widths)))
             self.keypoint_head = CoarseToFineHead(widths[::-1], config.num_keypoints, config.kernels, ratio)
         elif config.head == "srhead":
-            self.keypoint_head = SRHead(channels, config.num_keypoints, deconvs, ratio)
+            self.keypoint_head = SRHead(deconvs, config.num_keypoints, ratio)
         elif config.head == "simple" and ratio == 1:
-            self.keypoint_head = SimpleHead(channels, config.num_keypoints, deconvs)
+            self.keypoint_head = SimpleHead(deconvs, config.num_keypoints)
         elif config.head == "simple":
             raise ValueError(f"scale_factor: a simple head's is 0.25, got {config.scale_factor:g}")
         else:

@@ -13,7 +13,7 @@ from model_defs.registry import build
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Averaged weights of a training checkpoint, or a plain state_dict, or the weights of an exported .onnx file.
+    """Averaged weights of a training checkpoint, a state_dict (mmpose's too), or the weights of an exported .onnx file.
 
     Of a .pt file tensors alone are unpickled. An exported file has no batch norms: they come back as identities, see
     `restore_statistics`.
@@ -21,8 +21,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".onnx":
         return _read_onnx(path)
     state = _load(path)
-    averaged: dict[str, Tensor] = state.get("ema", state)
-    return averaged
+    weights: dict[str, Tensor] = state.get("ema", state.get("state_dict", state))
+    return weights
 
 
 def read_input_size(path: Path) -> tuple[int, int] | None:
