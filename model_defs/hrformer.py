@@ -88,7 +88,7 @@ class DepthwiseMLP(nn.Module):
 class TransformerBlock(SizeBound):
     """Window attention and feed-forward network with residual sums, over a map (B, C, H, W).
 
-    The first residual sum and both layer norms see the tokens in window order: three changes of layout, not four.
+    Layouts change between channels and positions only, or between windows and rows only: both are copies of runs.
     """
 
     def __init__(self, channels: int) -> None:
@@ -106,25 +106,17 @@ class TransformerBlock(SizeBound):
         bottom, right = down * WINDOW - height - top, across * WINDOW - width - left
         padded = any((top, bottom, left, right))
 
-        def windows(maps: Tensor) -> Tensor:
-            cells = maps.reshape(-1, self.channels, down, WINDOW, across, WINDOW)
-            return cells.permute(0, 2, 4, 3, 5, 1).reshape(-1, self.channels)
-
-        def maps(tokens: Tensor) -> Tensor:
-            cells = tokens.reshape(-1, down, across, WINDOW, WINDOW, self.channels).permute(0, 5, 1, 3, 2, 4)
-            whole = cells.reshape(-1, self.channels, down * WINDOW, across * WINDOW)
-            return whole[..., top : top + height, left : left + width] if padded else whole
-
-        tokens = windows(functional.pad(x, (left, right, top, bottom)) if padded else x)
+        tokens = x.permute(0, 2, 3, 1)
         normed = self.norm1(tokens)
-        if padded:  # the zeros come after the norm
-            inside = functional.pad(x.new_ones(height, width), (left, right, top, bottom))
-            inside = inside.reshape(down, WINDOW, across, WINDOW).transpose(1, 2).reshape(-1, 1)
-            count = down * across * WINDOW**2
-            normed = (normed.reshape(-1, count, self.channels) * inside).reshape(-1, self.channels)
-        tokens = tokens + self.attn(normed)
-        mixed: Tensor = maps(tokens) + self.mlp(maps(self.norm2(tokens)))
-        return mixed
+        if padded:
+            normed = functional.pad(normed, (0, 0, left, right, top, bottom))
+        windows = normed.reshape(-1, down, WINDOW, across, WINDOW, self.channels).transpose(2, 3)
+        mixed = self.attn(windows.reshape(-1, self.channels))
+        rows = mixed.reshape(-1, down, across, WINDOW, WINDOW, self.channels).transpose(2, 3)
+        whole = rows.reshape(-1, down * WINDOW, across * WINDOW, self.channels)
+        tokens = tokens + (whole[:, top : top + height, left : left + width] if padded else whole)
+        result: Tensor = tokens.permute(0, 3, 1, 2) + self.mlp(self.norm2(tokens).permute(0, 3, 1, 2))
+        return result
 
 
 def relative_positions() -> Tensor:

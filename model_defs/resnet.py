@@ -29,6 +29,7 @@ class ResNet(nn.Module):
         self.bn1 = nn.BatchNorm2d(STEM_WIDTH)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         self.depth = len(blocks)
+        self.strides: tuple[int, ...] = (4, 8, 16, 32)[: self.depth]
         self.widths = tuple(width * Bottleneck.expansion for width in WIDTHS[: self.depth])
         channels = STEM_WIDTH
         for i, count in enumerate(blocks):

@@ -3,11 +3,11 @@
 Ma, Wang, Zhao: "Feature Fusion Based on Stacked Attention Lightweight Human Pose Estimation", 2025. Equation and
 section numbers below are that paper's.
 
-Where the paper is silent, these choices meet its printed sizes: reduction 4 in both branches' attention, 8 hidden
-channels at least in coordinate attention; attention follows the convolution that resamples, at the width that it
-gives; a branch that stays at its resolution is not refined in a fusion and gets no convolution in a transition; the
-stem's attention is at its end. Loss and decoding, of which the paper says nothing, are HRNet's. The last unit fuses
-into the highest resolution alone: the printed sizes count its other outputs, which nothing reads, 0.15 M parameters.
+Where the paper is silent, these choices meet its printed sizes: reduction 4 in squeeze-and-excitation and AFF, 32 but
+no less than 8 channels in coordinate attention; attention follows the convolution that resamples, at the width that it
+gives; a branch that keeps its resolution is not refined in a fusion and gets no convolution in a transition; the stem's
+attention is at its end. Loss and decoding, of which the paper says nothing, are HRNet's. The last unit fuses into the
+highest resolution alone: the printed sizes count its other outputs too, 0.15 M parameters that nothing reads.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .hrnet import (
     conv_norm,
 )
 
-UNITS = (1, 4)  # exchange units of stages 2 and 3: transition3 and stage4 are removed (section 3.1)
+UNITS = (1, 4)  # exchange units of stages 2 and 3: transition3 and stage4 are removed (section III-A)
 GROUPS = 8
 DROPOUT = 0.1
 REDUCTION = 4
@@ -100,12 +100,12 @@ class SeparateAndResplice(nn.Module):
 
 
 def function_module(channels: int) -> nn.Sequential:
-    """FC, the function module (section 3.2): convolution with batch norm, LeakyReLU and dropout."""
+    """FC, the function module (section III-B): convolution with batch norm, LeakyReLU and dropout."""
     return nn.Sequential(*conv_norm(channels, channels, relu=False), nn.LeakyReLU(), nn.Dropout(DROPOUT))
 
 
 class SCBottle(nn.Module):
-    """Bottleneck whose 3x3 convolution, batch norm and ReLU are a separation and re-splicing (section 3.2.1)."""
+    """Bottleneck whose 3x3 convolution, batch norm and ReLU are a separation and re-splicing (section III-B1)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class AttentionalFusion(nn.Module):
 
 
 class StackedAttention(nn.Module):
-    """SAWF: squeeze-and-excitation with a second average-pooling branch, then AFF with its input (section 3.3).
+    """SAWF: squeeze-and-excitation with a second average-pooling branch, then AFF with its input (section III-C).
 
     The second branch sees all channels, without the reduction that is the bottleneck of the first.
     """
@@ -209,7 +209,7 @@ class StackedCoordinateAttention(nn.Module):
 
 
 class SAUpSample(UpPath):
-    """HRNet's way up with SAWF before the resize: it is the same after it, for more work (section 3.3.1)."""
+    """HRNet's way up with SAWF before the resize: it is the same after it, for more work (section III-C1)."""
 
     def __init__(self, in_channels: int, out_channels: int, factor: int) -> None:
         super().__init__(in_channels, out_channels, factor)
@@ -217,7 +217,7 @@ class SAUpSample(UpPath):
 
 
 def sa_down_sample(in_channels: int, out_channels: int, halvings: int) -> nn.Sequential:
-    """HRNet's way down with SAWF after every convolution of stride 2 (section 3.3.1)."""
+    """HRNet's way down with SAWF after every convolution of stride 2 (section III-C1)."""
     widths = [in_channels] * halvings + [out_channels]
     steps: list[nn.Module] = []
     for i in range(halvings):
@@ -251,7 +251,7 @@ class SAFFBackbone(HRNet):
         return SAFuseUnit(widths, outputs) if self.config.safuse else super().unit(widths, outputs)
 
     def transition(self, before: Sequence[int], after: Sequence[int]) -> list[nn.Module]:
-        """HRNet's layers, each followed by SCAFF: SATransitionBlocks (section 3.4.1)."""
+        """HRNet's layers, each followed by SCAFF: SATransitionBlocks (section III-D1)."""
         layers = super().transition(before, after)
         if not self.config.satransition:
             return layers
@@ -259,6 +259,7 @@ class SAFFBackbone(HRNet):
         return [nn.Sequential(layer, StackedCoordinateAttention(width)) for layer, width in pairs]
 
     def stem(self, x: Tensor) -> Tensor:
+        """HRNet's, followed by SCAFF: SAStem (section III-D2)."""
         attended: Tensor = self.stem_attention(super().stem(x))
         return attended
 

@@ -102,8 +102,8 @@ class Encoder(nn.Module):
 class TransPoseR(ResNet):
     """The first two stages of ResNet-50 and an encoder over their map, at strides 4 and 8.
 
-    Picture batch (B, 3, H, W) to the first stage (B, 256, H / 4, W / 4) and the encoded map (B, 256, H / 8, W / 8),
-    sides rounded up.
+    Picture batch (B, 3, H, W) to the first stage (B, 256, H / 4, W / 4), the map that the encoder reads and the encoded
+    one, both (B, 256, H / 8, W / 8), sides rounded up.
 
     Args:
         input_size: height and width; the position embedding, fixed but part of the state_dict, is made for it.
@@ -113,14 +113,15 @@ class TransPoseR(ResNet):
     def __init__(self, input_size: tuple[int, int], layers: int = 4) -> None:
         super().__init__((3, 4))
         self.reduce = nn.Conv2d(self.widths[-1], WIDTH, 1, bias=False)
-        self.widths = (self.widths[0], WIDTH)
+        self.widths, self.strides = (self.widths[0], WIDTH, WIDTH), (4, STRIDE, STRIDE)
         self.map = (-(-input_size[0] // STRIDE), -(-input_size[1] // STRIDE))
         self.pos_embedding = nn.Parameter(sine_embedding(*self.map, WIDTH), requires_grad=False)
         self.global_encoder = Encoder(layers)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         fine, coarse = super().forward(x)
+        coarse = self.reduce(coarse)
         height, width = self.map
-        tokens = self.reduce(coarse).reshape(-1, WIDTH, height * width).transpose(1, 2)
+        tokens = coarse.reshape(-1, WIDTH, height * width).transpose(1, 2)
         tokens = self.global_encoder(tokens, self.pos_embedding.transpose(0, 1), height * width)
-        return [fine, tokens.transpose(1, 2).reshape(-1, WIDTH, height, width)]
+        return [fine, coarse, tokens.transpose(1, 2).reshape(-1, WIDTH, height, width)]

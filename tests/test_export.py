@@ -21,6 +21,8 @@ onnx = pytest.importorskip("onnx", reason=REASON)
 onnxruntime = pytest.importorskip("onnxruntime", reason=REASON)
 ROOT = Path(__file__).resolve().parents[1]
 
+from operators import TENSORRT_8_6
+
 import export as script
 from leanpose import COCO17, Estimator, ModelCard
 from leanpose.card import METADATA_KEY
@@ -31,22 +33,6 @@ from training.weights import fit_weights, read_input_size, read_weights, restore
 
 NAME = "amfacpose-r18-256x256"
 SIZE = (64, 48)
-
-# docs/operators.md of onnx-tensorrt, branch 8.6-GA: every operator marked as supported, for opset 17 at most.
-TENSORRT_8_6 = """
-    Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization Cast Ceil Celu Clip
-    Concat Constant ConstantOfShape Conv ConvTranspose Cos Cosh CumSum DepthToSpace DequantizeLinear Div Dropout
-    Einsum Elu Equal Erf Exp Expand EyeLike Flatten Floor Gather GatherElements GatherND Gemm GlobalAveragePool
-    GlobalLpPool GlobalMaxPool Greater GreaterOrEqual GridSample GroupNormalization GRU HardSwish HardSigmoid
-    Identity If ImageScaler InstanceNormalization IsInf IsNaN LayerNormalization LeakyRelu Less LessOrEqual Log
-    LogSoftmax Loop LRN LSTM LpNormalization LpPool MatMul Max MaxPool Mean MeanVarianceNormalization Min Mod Mul
-    Neg NonMaxSuppression NonZero Not OneHot Or Pad ParametricSoftplus Pow PRelu QuantizeLinear RandomNormal
-    RandomNormalLike RandomUniform RandomUniformLike Range Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp
-    ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape Resize ReverseSequence RNN
-    RoiAlign Round ScaledTanh Scan Scatter ScatterElements ScatterND Selu Shape Shrink Sigmoid Sign Sin Sinh Size
-    Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt Squeeze Sub Sum Tan Tanh ThresholdedRelu Tile TopK
-    Transpose Trilu Unsqueeze Upsample Where Xor
-"""
 
 
 def randomised(model: AMFACPose, seed: int = 0) -> AMFACPose:
@@ -141,7 +127,7 @@ def test_the_operators_and_no_others(graph: Any) -> None:
 @pytest.mark.parametrize("name", ["amfacpose-r18-256x256", "amfacpose-r34-256x256"])
 def test_tensorrt_reads_it(name: str) -> None:
     graph = script.export(trained(name), name).graph
-    assert {node.op_type for node in graph.node} <= set(TENSORRT_8_6.split())
+    assert {node.op_type for node in graph.node} <= TENSORRT_8_6
     weights = {entry.name: entry for entry in graph.initializer}
     for node in graph.node:
         attributes = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}

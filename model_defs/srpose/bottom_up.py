@@ -46,13 +46,13 @@ class BottomUp(PoseNetwork):
         super().__init__()
         self.config = config
         self.backbone = make_backbone(config.backbone, config.input_size, multiscale=False)
-        self.level, channels, deconvs = single_feature(self.backbone)
+        self.level, deconvs = single_feature(self.backbone, config.input_size)
         keypoints = config.num_keypoints
         self.keypoint_head: SimpleHead | SRHead
         if config.head == "simple":
-            self.keypoint_head = SimpleHead(channels, 2 * keypoints, deconvs)
+            self.keypoint_head = SimpleHead(deconvs, 2 * keypoints)
         elif config.head == "srhead":
-            self.keypoint_head = SRHead(channels, keypoints, deconvs, STRIDE, tags=True)
+            self.keypoint_head = SRHead(deconvs, keypoints, STRIDE, tags=True)
         else:
             raise ValueError(f"head: expected one of {', '.join(HEADS)}, got {config.head!r}")
 

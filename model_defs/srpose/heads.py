@@ -13,23 +13,36 @@ from ..hrnet import Upsample
 from ..layers import Pointwise
 
 WIDTHS = (256, 128, 64, 32)  # of M5 to M2, the maps at strides 32, 16, 8, 4
+REFINED_WIDTHS = WIDTHS[1:]  # M4, M3, M2
 EMBEDDINGS = (16, 8, 4, 4)  # channels per keypoint
-DECONVOLUTIONS, DECONVOLUTION_WIDTH = 3, 256
-REFINEMENTS = 2  # residual blocks after each fusion
+DECONVOLUTION_WIDTH = 256
+REFINEMENTS = 2  # residual blocks of each
 EXPANSION = 4
 
 
-def deconvolutions(in_channels: int, count: int) -> nn.Sequential:
-    """SimpleBaseline's upsampling: `count` transposed convolutions of kernel 4, each with batch norm and ReLU."""
-    layers: list[nn.Module] = []
-    for i in range(count):
-        channels = DECONVOLUTION_WIDTH if i else in_channels
-        layers += [
-            nn.ConvTranspose2d(channels, DECONVOLUTION_WIDTH, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(DECONVOLUTION_WIDTH),
-            nn.ReLU(),
-        ]
-    return nn.Sequential(*layers)
+class Deconvolutions(nn.Sequential):
+    """SimpleBaseline's upsampling: `count` transposed convolutions of kernel 4, each with batch norm and ReLU.
+
+    `size` is the height and width wanted: a coarse map may reach beyond the picture by part of a cell, and is cut.
+    """
+
+    def __init__(self, in_channels: int, count: int, size: tuple[int, int]) -> None:
+        layers: list[nn.Module] = []
+        for i in range(count):
+            channels = DECONVOLUTION_WIDTH if i else in_channels
+            layers += [
+                nn.ConvTranspose2d(channels, DECONVOLUTION_WIDTH, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(DECONVOLUTION_WIDTH),
+                nn.ReLU(),
+            ]
+        super().__init__(*layers)
+        self.width = DECONVOLUTION_WIDTH if count else in_channels
+        self.cut = size if any(side % 2**count for side in size) else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self:
+            x = layer(x)
+        return x if self.cut is None else x[..., : self.cut[0], : self.cut[1]]
 
 
 def keypoint_encoder(in_channels: int, keypoints: int, embedding: int) -> nn.Sequential:
@@ -51,10 +64,10 @@ def shuffle(maps: Tensor, ratio: int) -> Tensor:
 class SimpleHead(nn.Module):
     """Deconvolutions where the backbone needs them and a 1x1 convolution: heatmaps at stride 4."""
 
-    def __init__(self, in_channels: int, maps: int, deconvs: int) -> None:
+    def __init__(self, deconvs: Deconvolutions, maps: int) -> None:
         super().__init__()
-        self.deconv_layers = deconvolutions(in_channels, deconvs)
-        self.final_layer = nn.Conv2d(DECONVOLUTION_WIDTH if deconvs else in_channels, maps, 1)
+        self.deconv_layers = deconvs
+        self.final_layer = nn.Conv2d(deconvs.width, maps, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         heatmaps: Tensor = self.final_layer(self.deconv_layers(x))
@@ -65,21 +78,19 @@ class SRHead(nn.Module):
     """Keypoint encoder, one large-kernel convolution per keypoint and pixel shuffle, with tags for bottom-up nets.
 
     Args:
-        in_channels: of the backbone's map.
+        deconvs: what brings the backbone's map to stride 4.
         keypoints: heatmaps.
-        deconvs: deconvolutions that bring the map to stride 4.
         ratio: side of the heatmaps over that of the map at stride 4.
         tags: whether a 1x1 convolution gives an associative embedding at stride 4 (equation 6).
     """
 
-    def __init__(self, in_channels: int, keypoints: int, deconvs: int, ratio: int, tags: bool = False) -> None:
+    def __init__(self, deconvs: Deconvolutions, keypoints: int, ratio: int, tags: bool = False) -> None:
         super().__init__()
         self.ratio = ratio
-        self.deconv_layers = deconvolutions(in_channels, deconvs)
-        channels = DECONVOLUTION_WIDTH if deconvs else in_channels
-        self.kp_encoder = keypoint_encoder(channels, keypoints, EMBEDDINGS[-1])
+        self.deconv_layers = deconvs
+        self.kp_encoder = keypoint_encoder(deconvs.width, keypoints, EMBEDDINGS[-1])
         self.heatmap_head = keypoint_convolution(keypoints, EMBEDDINGS[-1], 9, ratio)
-        self.tag_head = nn.Conv2d(channels, keypoints, 1) if tags else None
+        self.tag_head = nn.Conv2d(deconvs.width, keypoints, 1) if tags else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Heatmaps (B, K, ratio * h, ratio * w) and, with `tags`, tags (B, K, h, w)."""
@@ -117,23 +128,30 @@ class KeypointConvolution(nn.Module):
 
 
 class CoarseToFineHead(nn.Module):
-    """SRPose's neck and heads: heatmaps from the low-resolution ones and the features of strides 32, 16, 8, 4.
+    """SRPose's neck and heads: heatmaps from the low-resolution ones and the backbone's features.
 
     Args:
-        in_channels: of the four features, coarsest first.
+        in_channels: of the features, coarsest first: four, or three where there is no M5.
+        strides: of the features, 32, 16, 8, 4 as a rule.
         keypoints: heatmaps.
         kernels: of the keypoint convolutions of M5, M4, M3, M2 (table 6).
         ratio: of the last head's pixel shuffle, 4 k (table 3); the other heads shuffle to stride 4.
     """
 
-    def __init__(self, in_channels: Sequence[int], keypoints: int, kernels: Sequence[int], ratio: int) -> None:
+    def __init__(
+        self, in_channels: Sequence[int], strides: Sequence[int], keypoints: int, kernels: Sequence[int], ratio: int
+    ) -> None:
         super().__init__()
-        steps = list(pairwise(WIDTHS))
+        levels = len(in_channels)
+        widths, embeddings = WIDTHS[-levels:], EMBEDDINGS[-levels:]
+        steps = list(pairwise(widths))
+        self.factors = [coarse // fine for coarse, fine in pairwise(strides)]
+        self.first_refined = levels - len(REFINED_WIDTHS)
         self.lr_head = nn.Sequential(nn.Conv2d(in_channels[0], keypoints, 1), nn.ReLU())
-        self.lr_fuse = nn.Sequential(nn.Conv2d(keypoints, WIDTHS[0], 1), nn.ReLU())
+        self.lr_fuse = nn.Sequential(nn.Conv2d(keypoints, widths[0], 1), nn.ReLU())
         self.pre_fuse = nn.ModuleList(
             nn.Sequential(nn.Conv2d(channels, width, 1), nn.BatchNorm2d(width), nn.ReLU())
-            for channels, width in zip(in_channels, WIDTHS, strict=True)
+            for channels, width in zip(in_channels, widths, strict=True)
         )
         self.pre_interpolate = nn.ModuleList(
             nn.Sequential(
@@ -144,34 +162,43 @@ class CoarseToFineHead(nn.Module):
             )
             for coarse, fine in steps
         )
-        self.upsample = nn.ModuleList(Upsample(2) for _ in steps)
+        self.upsample = nn.ModuleList(Upsample(factor) if factor > 1 else nn.Identity() for factor in self.factors)
         self.fuse = nn.ModuleList(nn.Conv2d(2 * fine, fine, 1) for _, fine in steps)
         self.post_fuse = nn.ModuleList(
-            nn.Sequential(*(Refinement(fine) for _ in range(REFINEMENTS))) for _, fine in steps
+            nn.Sequential(*(Refinement(width) for _ in range(REFINEMENTS))) for width in REFINED_WIDTHS
         )
         self.kp_encoder = nn.ModuleList(
-            keypoint_encoder(width, keypoints, embedding) for width, embedding in zip(WIDTHS, EMBEDDINGS, strict=True)
+            keypoint_encoder(width, keypoints, embedding) for width, embedding in zip(widths, embeddings, strict=True)
         )
+        ratios = [*(stride // strides[-1] for stride in strides[:-1]), ratio]
         self.converge = nn.ModuleList(
             KeypointConvolution(keypoints, embedding, kernel, r)
-            for embedding, kernel, r in zip(EMBEDDINGS, kernels, (8, 4, 2, ratio), strict=True)
+            for embedding, kernel, r in zip(embeddings, kernels[-levels:], ratios, strict=True)
         )
 
     def drop_training_parts(self) -> None:
         """Removes all heads but the last, and leaves their places empty so that its name stays."""
         for heads in (self.kp_encoder, self.converge):
-            for i in range(len(WIDTHS) - 1):
+            for i in range(len(heads) - 1):
                 heads[i] = nn.Identity()
 
     def neck(self, features: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """The low-resolution heatmaps and M5, M4, M3, M2 (equation 5), from the coarsest feature to the finest."""
-        low = self.lr_head(features[0])
-        maps = [self.pre_fuse[0](features[0]) + self.lr_fuse(low)]
-        for i, feature in enumerate(features[1:]):
-            own = self.pre_fuse[i + 1](feature)
-            above = self.upsample[i](self.pre_interpolate[i](maps[-1]), own)
-            maps.append(self.post_fuse[i](self.fuse[i](torch.cat((above, own), 1))))
+        low: Tensor = self.lr_head(features[0])
+        maps: list[Tensor] = []
+        for i, feature in enumerate(features):
+            own = self.pre_fuse[i](feature)
+            fused = self.fused(i - 1, maps[-1], own) if i else own + self.lr_fuse(low)
+            maps.append(self.post_fuse[i - self.first_refined](fused) if i >= self.first_refined else fused)
         return low, maps
+
+    def fused(self, step: int, coarse: Tensor, own: Tensor) -> Tensor:
+        """The fuse module (figure 3b) without its residual blocks."""
+        above = self.pre_interpolate[step](coarse)
+        if self.factors[step] > 1:
+            above = self.upsample[step](above, own)
+        reduced: Tensor = self.fuse[step](torch.cat((above, own), 1))
+        return reduced
 
     def head(self, level: int, feature: Tensor) -> Tensor:
         heatmaps: Tensor = self.converge[level](self.kp_encoder[level](feature))
@@ -182,7 +209,7 @@ class CoarseToFineHead(nn.Module):
         return self.head(-1, self.neck(features)[1][-1])
 
     def training_outputs(self, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Low-resolution heatmaps, those of M5, M4 and M3 at stride 4, and those of M2."""
+        """Low-resolution heatmaps, those of M5, M4 and M3 at a quarter of the input, and those of M2."""
         low, maps = self.neck(features)
         height, width = features[-1].shape[2:]  # a coarse map may reach beyond the picture by part of a cell
         inner = [self.head(i, feature)[..., :height, :width] for i, feature in enumerate(maps[:-1])]

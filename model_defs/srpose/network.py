@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from leanpose import Heatmap
 
@@ -17,7 +15,7 @@ from ..network import PoseNetwork
 from ..objectives import HeatmapObjective
 from ..resnet import ResNet
 from ..transpose import TransPoseR
-from .heads import DECONVOLUTIONS, CoarseToFineHead, SimpleHead, SRHead
+from .heads import CoarseToFineHead, Deconvolutions, SimpleHead, SRHead
 
 Backbone = Literal["resnet50", "hrnet-w32", "transpose-r-a4", "hrformer-s"]
 Head = Literal["simple", "srhead", "srpose"]
@@ -69,26 +67,19 @@ def make_backbone(name: Backbone, input_size: tuple[int, int], multiscale: bool)
     raise ValueError(f"backbone: expected one of {', '.join(BACKBONES)}, got {name!r}")
 
 
-def widths_of(backbone: nn.Module) -> tuple[int, ...]:
-    """Channels of a backbone's features, finest first."""
+def features_of(backbone: nn.Module) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Channels and strides of a backbone's features, finest first."""
     assert isinstance(backbone, HRNet | ResNet)
-    return backbone.widths
+    strides = backbone.strides if isinstance(backbone, ResNet) else (4, 8, 16, 32)
+    return backbone.widths, strides
 
 
-def single_feature(backbone: nn.Module) -> tuple[int, int, int]:
-    """Which feature a single head takes, its channels and the deconvolutions that bring it to stride 4."""
-    widths = widths_of(backbone)
-    if isinstance(backbone, ResNet):  # the coarsest
-        return len(widths) - 1, widths[-1], 1 if isinstance(backbone, TransPoseR) else DECONVOLUTIONS
-    return 0, widths[0], 0
-
-
-def pyramid(features: Sequence[Tensor]) -> list[Tensor]:
-    """Features of strides 32, 16, 8, 4. TransPose-R ends at stride 8: max-pooling continues it, as FPN's for P6."""
-    levels = list(features)
-    while len(levels) < 4:
-        levels.append(functional.max_pool2d(levels[-1], 1, 2))
-    return levels[::-1]
+def single_feature(backbone: nn.Module, input_size: tuple[int, int]) -> tuple[int, Deconvolutions]:
+    """Which feature a single head takes and what brings it to stride 4."""
+    widths, strides = features_of(backbone)
+    level = len(widths) - 1 if isinstance(backbone, ResNet) else 0  # the deepest, or the one of high resolution
+    doublings = (strides[level] // STRIDE).bit_length() - 1
+    return level, Deconvolutions(widths[level], doublings, (input_size[0] // STRIDE, input_size[1] // STRIDE))
 
 
 class SRPose(PoseNetwork):
@@ -108,16 +99,17 @@ class SRPose(PoseNetwork):
         if ratio < 1 or ratio != config.scale_factor * STRIDE:
             raise ValueError(f"scale_factor: expected a positive multiple of 1/{STRIDE}, got {config.scale_factor:g}")
         self.backbone = make_backbone(config.backbone, config.input_size, multiscale=coarse_to_fine)
-        self.level, channels, deconvs = single_feature(self.backbone)
+        self.level, deconvs = single_feature(self.backbone, config.input_size)
         self.keypoint_head: nn.Module
         if coarse_to_fine:
-            widths = widths_of(self.backbone)
-            widths = (*widths, *[widths[-1]] * (4 - len(widths)))
-            self.keypoint_head = CoarseToFineHead(widths[::-1], config.num_keypoints, config.kernels, ratio)
+            widths, strides = features_of(self.backbone)
+            self.keypoint_head = CoarseToFineHead(
+                widths[::-1], strides[::-1], config.num_keypoints, config.kernels, ratio
+            )
         elif config.head == "srhead":
-            self.keypoint_head = SRHead(channels, config.num_keypoints, deconvs, ratio)
+            self.keypoint_head = SRHead(deconvs, config.num_keypoints, ratio)
         elif config.head == "simple" and ratio == 1:
-            self.keypoint_head = SimpleHead(channels, config.num_keypoints, deconvs)
+            self.keypoint_head = SimpleHead(deconvs, config.num_keypoints)
         elif config.head == "simple":
             raise ValueError(f"scale_factor: a simple head's is 0.25, got {config.scale_factor:g}")
         else:
@@ -131,19 +123,21 @@ class SRPose(PoseNetwork):
     def objective(self) -> HeatmapObjective:
         # sigma is linear in the resolution: 2 cells for 64x48 heatmaps, 8 for 256x192
         sigma = 2 * self.config.scale_factor * max(self.config.input_size) / 64
-        weights = (LOW_WEIGHT, 1.0, 1.0, 1.0, 1.0) if self.config.head == "srpose" else (1.0,)
+        weights = [1.0]
+        if isinstance(self.keypoint_head, CoarseToFineHead):
+            weights = [LOW_WEIGHT, *[1.0] * len(self.keypoint_head.converge)]
         return HeatmapObjective(self.config.input_size, sigma, scale_weights=weights)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         features = self.backbone(x)
         if isinstance(self.keypoint_head, CoarseToFineHead):
-            return (self.keypoint_head(pyramid(features)),)
+            return (self.keypoint_head(features[::-1]),)
         heatmaps = self.keypoint_head(features[self.level])
         return heatmaps if isinstance(heatmaps, tuple) else (heatmaps,)
 
     def training_outputs(self, x: Tensor) -> tuple[Tensor, ...]:
         if isinstance(self.keypoint_head, CoarseToFineHead):
-            return self.keypoint_head.training_outputs(pyramid(self.backbone(x)))
+            return self.keypoint_head.training_outputs(self.backbone(x)[::-1])
         return super().training_outputs(x)
 
     def drop_training_parts(self) -> None:

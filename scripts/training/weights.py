@@ -13,7 +13,7 @@ from model_defs.registry import build
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Averaged weights of a training checkpoint, or a plain state_dict, or the weights of an exported .onnx file.
+    """Averaged weights of a training checkpoint, a state_dict (mmpose's too), or the weights of an exported .onnx file.
 
     Of a .pt file tensors alone are unpickled. An exported file has no batch norms: they come back as identities, see
     `restore_statistics`.
@@ -21,8 +21,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".onnx":
         return _read_onnx(path)
     state = _load(path)
-    averaged: dict[str, Tensor] = state.get("ema", state)
-    return averaged
+    weights: dict[str, Tensor] = state.get("ema", state.get("state_dict", state))
+    return weights
 
 
 def read_input_size(path: Path) -> tuple[int, int] | None:
@@ -40,7 +40,7 @@ def fit_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
     """Loads weights that may come from another input size: linear layers that do not fit are resized or drawn anew.
 
     Biases and rows (bins) are interpolated, bin b going to b * new / old; where the flattened map changed its size, the
-    layer starts again.
+    layer starts again. What is not trained, as a position embedding made for the input size, stays the model's own.
     """
 
     def resize(bins: Tensor, length: int) -> Tensor:
@@ -51,12 +51,13 @@ def fit_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
         return torch.lerp(bins[below], bins[above], share)
 
     own = model.state_dict()
+    fixed = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     fitted = {}
     for name, value in weights.items():
         want = own[name].shape
         if value.shape == want:
             fitted[name] = value
-        elif value.shape[1:] == want[1:]:
+        elif value.shape[1:] == want[1:] and name not in fixed:
             fitted[name] = resize(value, want[0])
         else:
             fitted[name] = own[name]
@@ -101,8 +102,9 @@ def _read_onnx(path: Path) -> dict[str, Tensor]:
     graph = onnx.load(path).graph
     weights = {entry.name: torch.from_numpy(onnx.numpy_helper.to_array(entry).copy()) for entry in graph.initializer}
     _, _, height, width = _lengths(graph.input[0])
-    _, keypoints, bins = _lengths(graph.output[0])
-    model = build(graph.name, input_size=(height, width), num_keypoints=keypoints, split_ratio=bins // width)
+    _, keypoints, *lengths = _lengths(graph.output[0])
+    bins = {"split_ratio": lengths[0] // width} if len(lengths) == 1 else {}  # SimCC, or heatmaps
+    model = build(graph.name, input_size=(height, width), num_keypoints=keypoints, **bins)
     return unfold(weights, model, (height, width))
 
 
