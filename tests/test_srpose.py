@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="the definitions need PyTorch: pip i
 
 from operators import TENSORRT_8_6
 
-from leanpose import AssociativeEmbedding, Heatmap
+from leanpose import AssociativeEmbedding, Estimator, Heatmap
 from model_defs import hrformer
 from model_defs.counting import count
 from model_defs.embedding import EmbeddingObjective, pull_and_push
@@ -467,6 +467,22 @@ def test_transpose_graph_equals_pytorch() -> None:
     used = {node.op_type for node in graph.graph.node}
     assert not used & {"Shape", "Gather", "BatchNormalization", "ReduceMean"}
     assert used <= TENSORRT_8_6
+
+
+def test_an_estimator_groups_what_a_bottom_up_graph_gives(tmp_path: Path) -> None:
+    script = pytest.importorskip("export", reason="exporting needs onnx: pip install 'leanpose[export]'")
+    torch.manual_seed(0)
+    model = build("srpose-bottomup-resnet50-srhead", input_size=(64, 96)).eval()
+    with torch.no_grad():  # heatmaps of random weights are flat
+        model.keypoint_head.heatmap_head.weight.mul_(30)
+    (tmp_path / "pose.onnx").write_bytes(script.export(model, "srpose-bottomup-resnet50-srhead").SerializeToString())
+    estimator = Estimator(tmp_path / "pose.onnx", providers="cpu", threads=1)
+    picture = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    poses = estimator.predict(picture)
+    assert estimator.card.input.padding == 1
+    assert len(poses.xy) > 1
+    assert poses.xy.shape[1:] == (17, 2)
+    assert np.isfinite(poses.person_scores).all()
 
 
 def test_official_checkpoints_are_read(tmp_path: Path) -> None:
