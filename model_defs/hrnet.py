@@ -7,7 +7,7 @@ mmpose 0.x, whose checkpoints load as they are.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -109,11 +109,14 @@ def down_path(in_channels: int, out_channels: int, halvings: int) -> nn.Sequenti
 
 
 class ExchangeUnit(nn.Module):
-    """Residual blocks in every branch, then the first `outputs` branches as sums over all branches."""
+    """Residual blocks in every branch, then the first `outputs` branches as sums over all branches.
 
-    def __init__(self, widths: Sequence[int], outputs: int) -> None:
+    `branch` makes other blocks than those of the class.
+    """
+
+    def __init__(self, widths: Sequence[int], outputs: int, branch: Callable[[int], nn.Module] | None = None) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(self.branch(width) for width in widths)
+        self.branches = nn.ModuleList((branch or self.branch)(width) for width in widths)
         self.fuse_layers = nn.ModuleList(
             nn.ModuleList(self.path(widths, j, i) for j in range(len(widths))) for i in range(outputs)
         )

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from . import amfacpose, hrnet, mfvpose, saffnet, srpose
+from . import amfacpose, hrnet, mfvpose, saffnet, srpose, stnet
 from .amfacpose import AMFACPose, AMFACPoseConfig
 from .hrnet import HRNetPose, HRNetPoseConfig
 from .mfvpose import MfvPose, MfvPoseConfig
 from .network import NetworkConfig, PoseNetwork
 from .saffnet import SAFFNet, SAFFNetConfig
 from .srpose import BottomUp, BottomUpConfig, SRPose, SRPoseConfig
+from .stnet import STNet, STNetConfig
 
 CONFIGS: dict[str, Any] = {
     **amfacpose.CONFIGS,
@@ -25,6 +26,8 @@ CONFIGS: dict[str, Any] = {
     **srpose.CONFIGS,
     **srpose.BOTTOM_UP,
     **{f"srpose/{row}": config for row, config in srpose.ABLATION.items()},  # tables 3 and 6, ResNet-50
+    **stnet.CONFIGS,
+    **{f"stnet/{row}": config for row, config in stnet.ABLATION.items()},  # tables IX and X, 256x192
 }
 NETWORKS: dict[type[Any], Callable[[Any], PoseNetwork]] = {
     AMFACPoseConfig: AMFACPose,
@@ -33,6 +36,7 @@ NETWORKS: dict[type[Any], Callable[[Any], PoseNetwork]] = {
     SAFFNetConfig: SAFFNet,
     SRPoseConfig: SRPose,
     BottomUpConfig: BottomUp,
+    STNetConfig: STNet,
 }
 
 
