@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="the definitions need PyTorch: pip install 'leanpose[export]'")
+from operators import TENSORRT_8_6
 from torch import nn
 from torch.nn import functional
 
@@ -305,6 +306,7 @@ def test_the_exported_graph_equals_pytorch(changes: dict[str, Any]) -> None:
     graph = script.export(model, NAME)
     assert script.compare(graph, model) < 1e-4
     operators = {node.op_type for node in graph.graph.node}
+    assert operators <= TENSORRT_8_6
     assert operators <= {
         *("Conv", "Relu", "Add", "Concat", "Slice", "Resize", "AveragePool"),
         *("GlobalAveragePool", "Sigmoid", "Mul", "ReduceMean", "ReduceMax"),

@@ -6,10 +6,10 @@ Equation, section, figure and table numbers in this package are that paper's. Un
 reference 24; decoding has its heatmap form.
 
 A statement of the text and the tables exclude each other. Section III-B counts (4, 3, 2, 1) blocks in the branches of
-a unit beside 4 x (4, 3, 2, 1) of HRNet, whose first stage is the residual blocks of its stem; so a unit has (3, 3, 2, 1)
-places behind the stem. With one separable cell of equations 1 and 2 at each place (`cells=1`) one stage has 4.6 M
-parameters where 5.7 M are printed, and gains 0.7 M without halving where table I says 3.0 M. With four cells at each
-place, as HRNet has blocks, tables I, III, V, VI and X hold alike: a block is taken to be such a row of cells.
+a unit beside 4 x (4, 3, 2, 1) of HRNet, whose first stage is the residual blocks of its stem: (3, 3, 2, 1) places
+behind the stem. With one separable cell of equations 1 and 2 at each place (`cells=1`) one stage has 4.6 M parameters
+where 5.7 M are printed, and gains 0.7 M without halving where table I says 3.0 M. With four cells at each place, as
+HRNet has blocks, tables I, III, V, VI and X hold alike: a block is taken to be such a row of cells.
 
 Where the paper is silent, these choices meet its printed sizes: HRNet's stem, transitions and exchanges; stair
 convolutions between two 1x1 ones; attention of hidden width 16 in all branches (reduction rates 2, 4, 8, 16), then
