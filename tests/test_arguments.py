@@ -41,6 +41,10 @@ def endless(value, *shape):
         lambda: _core.linear_assignment(endless(0.0, 2**21, 2**21)),
         lambda: _core.oks_matrix(endless(0.0, 2**40, 3, 2), np.zeros((1, 3, 3)), np.zeros((1, 4)), np.ones(1), ONES),
         lambda: _core.oks_nms(endless(0.0, 2**50, 3, 2), np.ones(1), np.ones(1), ONES, 0.5),
+        lambda: _core.KeypointMatches(
+            *((endless(0.0, 2**45, 3, 3), *[np.zeros(0)] * 6), (np.zeros(0),) * 4),
+            *((1, 1), [1.0] * 3, [0.5], [(0.0, 1.0)], 20, 1),
+        ),
     ],
 )
 def test_no_memory_for_a_copy(call):
@@ -138,3 +142,9 @@ def test_overlapping_rows_of_more_than_two_gigabytes():
 def test_no_pairs_of_an_endless_axis(shape):
     rows, columns = _core.linear_assignment(np.zeros(shape))
     assert rows.shape == columns.shape == (0,)
+
+
+@pytest.mark.parametrize("length", [-1, 0, 2**40, 2**63 - 1])
+def test_no_such_length_of_lists(length):
+    with pytest.raises(ValueError, match="length must be from 1 to"):
+        _core.read_lists([{"a": [1]}], "a", length, "entry")
