@@ -24,7 +24,7 @@ inline FloatItems float_items(const py::object& object, const char* name, const 
         type_error(name, " must be a float32 array of shape ", shape, ", got ", describe(object),
                    "; convert other dtypes, float16 too, with .astype(numpy.float32)");
     }
-    auto array = py::reinterpret_borrow<py::array_t<float>>(object);
+    py::array_t<float> array = own_view(py::reinterpret_borrow<py::array>(object));
     if (array.ndim() != dimensions) {
         value_error(name, " must have shape ", shape, ", got ", shape_text(array));
     }
@@ -40,7 +40,7 @@ inline FloatItems float_items(const py::object& object, const char* name, const 
         const py::ssize_t stride = array.strides(0) / item_size;
         return {std::move(array), stride};
     }
-    return {Array<float>::ensure(array), length};
+    return {as_contiguous<float>(array), length};
 }
 
 inline void require_same_shape(const py::array& array, const char* name, const py::array& other,
@@ -53,11 +53,11 @@ inline void require_same_shape(const py::array& array, const char* name, const p
 
 // For each keypoint its index in a mirror image.
 inline std::vector<std::ptrdiff_t> flip_indices(const py::object& object, py::ssize_t keypoints) {
-    const auto given = py::array::ensure(object);
+    const py::array given = any_array(object);
     if (!given || std::string("iu").find(given.dtype().kind()) == std::string::npos) {
         type_error("flip_index must be an array of integers, got ", describe(object));
     }
-    const auto indices = Array<std::int64_t>::ensure(given);
+    const auto indices = as_contiguous<std::int64_t>(given);
     require_shape(indices, "flip_index", "(K,), one index for each keypoint", {keypoints});
     std::vector<std::ptrdiff_t> result;
     for (py::ssize_t k = 0; k < keypoints; ++k) {

@@ -72,16 +72,38 @@ inline void require_shape(const py::array& array, const char* name, const char* 
     }
 }
 
+// The array that an object is or becomes, null where it is none; what says nothing of the object, such as a lack of
+// memory, is thrown.
+inline py::array any_array(py::handle object) {
+    try {
+        return py::array(py::reinterpret_borrow<py::object>(object));
+    } catch (const py::error_already_set& error) {
+        if (error.matches(PyExc_MemoryError) || !error.matches(PyExc_Exception)) {
+            throw;
+        }
+        return py::reinterpret_steal<py::array>(py::handle());
+    }
+}
+
+// The same memory with a shape of its own: converting the next argument may run code that reshapes `array`.
+inline py::array own_view(const py::array& array) {
+    return py::array(array.dtype(), std::vector<py::ssize_t>(array.shape(), array.shape() + array.ndim()),
+                     std::vector<py::ssize_t>(array.strides(), array.strides() + array.ndim()), array.data(), array);
+}
+
+// A view, or a copy of another layout or dtype; NumPy's error is thrown where there is no memory for it.
+template <class T>
+Array<T> as_contiguous(const py::array& array) {
+    return Array<T>(own_view(array));
+}
+
 // Whatever holds integers or floats, as float64.
 inline Array<double> real_array(py::handle object, const char* name) {
-    const auto array = py::array::ensure(object);
-    const auto converted = array && std::string("fiu").find(array.dtype().kind()) != std::string::npos
-                               ? Array<double>::ensure(array)
-                               : Array<double>();
-    if (!array || converted.ndim() != array.ndim()) {
+    const py::array array = any_array(object);
+    if (!array || std::string("fiu").find(array.dtype().kind()) == std::string::npos) {
         type_error(name, " must be an array of integers or floats, got ", describe(object));
     }
-    return converted;
+    return as_contiguous<double>(array);
 }
 
 // The index of the first row (of `row_length` values) that holds NaN or an infinity is named in the error.

@@ -24,6 +24,11 @@ py::tuple assign(const py::object& cost_object) {
                         "; every cost must be a finite number, or +inf to forbid the pair");
         }
     }
+    const py::ssize_t count = std::min(rows, columns);
+    py::array_t<std::int64_t> row_indices(count), column_indices(count);
+    if (count == 0) {  // the other axis may be of any length
+        return py::make_tuple(std::move(row_indices), std::move(column_indices));
+    }
     std::optional<std::vector<std::ptrdiff_t>> assigned;
     {
         const py::gil_scoped_release release;
@@ -31,10 +36,8 @@ py::tuple assign(const py::object& cost_object) {
     }
     if (!assigned) {
         value_error("cost of shape (", rows, ", ", columns, ") forbids (+inf) so many pairs that no assignment of ",
-                    std::min(rows, columns), " is left; use a large finite cost and drop such pairs afterwards");
+                    count, " is left; use a large finite cost and drop such pairs afterwards");
     }
-    const py::ssize_t count = std::min(rows, columns);
-    py::array_t<std::int64_t> row_indices(count), column_indices(count);
     std::int64_t* row_data = row_indices.mutable_data();
     std::int64_t* column_data = column_indices.mutable_data();
     for (py::ssize_t row = 0; row < rows; ++row) {

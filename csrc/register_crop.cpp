@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
@@ -18,7 +19,7 @@ py::array picture(py::handle object, const char* name) {
     if (!py::isinstance<py::array_t<std::uint8_t>>(object)) {
         type_error(name, " must be a uint8 array of shape (H, W, 3) in BGR order, got ", describe(object));
     }
-    auto image = py::reinterpret_borrow<py::array>(object);
+    const py::array image = own_view(py::reinterpret_borrow<py::array>(object));
     require_shape(image, name, "(H, W, 3)", {any_length, any_length, 3});
     for (const py::ssize_t side : {image.shape(0), image.shape(1)}) {
         if (side < 1 || side > std::numeric_limits<int>::max()) {
@@ -26,12 +27,23 @@ py::array picture(py::handle object, const char* name) {
         }
     }
     const bool packed_pixels = image.strides(2) == 1 && (image.strides(1) == 3 || image.shape(1) == 1);
-    return packed_pixels ? image : py::array(Array<std::uint8_t>::ensure(image));
+    return packed_pixels ? image : as_contiguous<std::uint8_t>(image);
 }
 
 ImageView view_of(const py::array& image) {
     return {static_cast<const std::uint8_t*>(image.data()), static_cast<int>(image.shape(1)),
-            static_cast<int>(image.shape(0)), static_cast<std::ptrdiff_t>(image.strides(0))};
+            static_cast<int>(image.shape(0)), image.shape(0) > 1 ? image.strides(0) : 0};  // else NumPy allows any
+}
+
+// Whether `out` lies, in part, between the first and the last byte of the picture.
+bool overlap(const ImageView& image, const py::array& out) {
+    const std::ptrdiff_t last_row = (image.height - 1) * image.row_stride;
+    const std::uint8_t* const begin = image.data + std::min<std::ptrdiff_t>(last_row, 0);
+    const std::uint8_t* const end =
+        image.data + std::max<std::ptrdiff_t>(last_row, 0) + std::ptrdiff_t{3} * image.width;
+    const auto* const out_begin = static_cast<const std::uint8_t*>(out.data());
+    const std::less<> before;  // a total order, which < is only within one array
+    return out.size() > 0 && before(out_begin, end) && before(begin, out_begin + out.nbytes());
 }
 
 // One picture, or a list or tuple of them.
@@ -55,13 +67,13 @@ std::vector<std::size_t> picture_indices(const py::object& object, std::size_t p
         }
         return std::vector<std::size_t>(count, 0);
     }
-    const auto given = py::array::ensure(object);
+    const py::array given = any_array(object);
     const std::string kind(1, given ? given.dtype().kind() : 'O');
     const bool integers = kind == "i" || kind == "u" || (given && given.size() == 0);
     if (!integers) {
         type_error("pictures must be an array of integers, got ", describe(object));
     }
-    const auto indices = Array<std::int64_t>::ensure(given);
+    const auto indices = as_contiguous<std::int64_t>(given);
     require_shape(indices, "pictures", "(N,), one index for each transform", {static_cast<py::ssize_t>(count)});
     std::vector<std::size_t> result;
     result.reserve(count);
@@ -156,6 +168,9 @@ py::array crop_persons(const py::object& image_object, const py::object& transfo
     std::vector<ImageView> views;
     for (const py::array& image : images) {
         views.push_back(view_of(image));
+        if (overlap(views.back(), result)) {
+            value_error("out must not share memory with image, which is read while out is written; pass a copy of one");
+        }
     }
     std::vector<CropItem> items;
     items.reserve(transforms.size());
@@ -200,7 +215,8 @@ Args:
     layout: "nchw" or "nhwc".
     flipped: whether each crop is followed by its mirror image (input pixel u to width - 1 - u).
     threads: how many threads share the work, at least 1.
-    out: array to write into, of the result's shape and dtype, C-contiguous and writeable, or None for a new one.
+    out: array to write into, of the result's shape and dtype, C-contiguous, writeable and apart from ``image``, or None
+        for a new one.
 
 Returns:
     (N, 3, height, width) for "nchw" or (N, height, width, 3) for "nhwc", with ``flipped`` (N, 2, ...) of crops and

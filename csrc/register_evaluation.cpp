@@ -17,7 +17,7 @@ Array<T> column(py::handle object, const char* name, const char* shape, std::ini
         type_error(name, " must be an array of ", std::string(py::str(py::dtype::of<T>())), ", got ",
                    describe(object));
     }
-    auto array = Array<T>::ensure(object);
+    auto array = as_contiguous<T>(py::reinterpret_borrow<py::array>(object));
     require_shape(array, name, shape, lengths);
     return array;
 }
@@ -207,6 +207,10 @@ py::array_t<double> read_numbers(const py::list& entries, const py::str& field, 
 
 py::array_t<double> read_lists(const py::list& entries, const py::str& field, py::ssize_t length,
                                const std::string& where) {
+    constexpr py::ssize_t longest = 1 << 20;
+    if (length < 1 || length > longest) {
+        value_error("length must be from 1 to ", longest, ", got ", length);
+    }
     py::array_t<double> table({static_cast<py::ssize_t>(entries.size()), length});
     double* out = table.mutable_data();
     for (py::ssize_t i = 0; i < table.shape(0); ++i, out += length) {

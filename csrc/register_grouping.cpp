@@ -14,7 +14,7 @@ Array<float> float_maps(const py::object& object, const char* name, const char* 
         type_error(name, " must be a float32 array of shape ", shape, ", got ", describe(object),
                    "; convert other dtypes, float16 too, with .astype(numpy.float32)");
     }
-    return Array<float>::ensure(object);
+    return as_contiguous<float>(py::reinterpret_borrow<py::array>(object));
 }
 
 void require_not_empty(const py::array& array, const char* name) {

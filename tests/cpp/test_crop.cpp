@@ -1,11 +1,13 @@
 // Crops against plain sampling, and with hostile transforms; meant to run under the sanitizers.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <memory>
 #include <random>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -164,6 +166,48 @@ void test_crop_hostile() {
     }
 }
 
+// Normalised values beyond float32 come to infinities whose sum is NaN: a byte of them must still be a conversion.
+void test_crop_bytes_of_overflows() {
+    const std::uint8_t white[3] = {255, 255, 255};
+    const ImageView image{white, 1, 1, 3};
+    const double tiny = std::numeric_limits<float>::min();
+    CropFormat format{1, 1, {255.0, 255.0, 255.0}, {tiny, tiny, tiny}, ColorOrder::rgb, {0.0, 0.0, 0.0}};
+    format.element = Element::uint8;
+    const CropItem item{&image, {1, 0, 0, 0, 1, 0}};
+    std::uint8_t out[3] = {9, 9, 9};
+    crop_batch(&item, 1, format, out);
+    CHECK(out[0] == 0 && out[1] == 0 && out[2] == 0);
+}
+
+// Another instruction set in the middle of a crop leaves the crop as it is.
+void test_crop_while_the_isa_changes() {
+    const Picture picture(40, 40);
+    const CropItem item{&picture.view, {0.37, 0, 1.2, 0, 0.41, 0.7}};
+    const CropFormat format = unit_format(80, 60, ColorOrder::rgb);
+    std::vector<float> expected(3 * 80 * 60), out(expected.size());
+    crop_batch(&item, 1, format, expected.data());
+    const Isa best = active_isa();
+    std::atomic<bool> done{false};
+    std::thread other([&done] {
+        while (!done) {
+            for (const Isa isa : {Isa::portable, Isa::neon, Isa::avx2, Isa::avx512}) {
+                use_isa(isa);
+            }
+        }
+    });
+    double largest = 0.0;
+    for (int round = 0; round < 1000; ++round) {
+        crop_batch(&item, 1, format, out.data());
+        for (std::size_t i = 0; i < out.size(); ++i) {
+            largest = std::max(largest, static_cast<double>(std::abs(out[i] - expected[i])));
+        }
+    }
+    done = true;
+    other.join();
+    use_isa(best);
+    CHECK(largest < 1e-3);
+}
+
 }  // namespace
 
 int main() {
@@ -173,6 +217,8 @@ int main() {
         test_crop_upwards();
         test_crop_formats();
         test_crop_hostile();
+        test_crop_bytes_of_overflows();
     });
+    test_crop_while_the_isa_changes();
     return failed();
 }

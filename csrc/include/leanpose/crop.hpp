@@ -187,7 +187,7 @@ private:
             index_[size_of(u)] = static_cast<std::int32_t>(3 * (x.cell - low));
         }
         spread_.resize(size_of(4 * padded_));
-        LEANPOSE_DISPATCH(spread_weights, fx_.data(), padded_, spread_.data());
+        LEANPOSE_DISPATCH_ON(isa_, spread_weights, fx_.data(), padded_, spread_.data());
         columns_.resize(size_of(3 * (high - low + 1) + 1));  // one more: quads are read
         columns_.back() = 0.0F;
         first_column_ = low;
@@ -214,7 +214,7 @@ private:
         float* const columns = columns_.data() + 3 * (begin_ - first_column_);
         if (y.cell >= 0 && y.cell + 1 < image.height) {
             const std::uint8_t* top = image.data + y.cell * image.row_stride + 3 * begin_;
-            LEANPOSE_DISPATCH(blend_rows, top, top + image.row_stride, y.weight, count, columns);
+            LEANPOSE_DISPATCH_ON(isa_, blend_rows, top, top + image.row_stride, y.weight, count, columns);
         } else {
             const bool above = y.cell < 0;
             const std::uint8_t* inside = image.data + (above ? 0 : y.cell) * image.row_stride + 3 * begin_;
@@ -223,7 +223,8 @@ private:
                 columns[i] = above ? blend(border, inside[i], y.weight) : blend(inside[i], border, y.weight);
             }
         }
-        LEANPOSE_DISPATCH(resample_row, columns_.data(), index_.data(), spread_.data(), padded_, channels_.data(), planes.data());
+        LEANPOSE_DISPATCH_ON(isa_, resample_row, columns_.data(), index_.data(), spread_.data(), padded_,
+                             channels_.data(), planes.data());
     }
 
     void general_row(const ImageView& image, const Affine& transform, int v, const std::array<float*, 3>& planes) {
@@ -232,16 +233,18 @@ private:
         Interval interior{0, format_.width};  // of the pixels with four neighbours in the picture
         interior = intersection(interior, start.x, transform.xu, x_end);
         interior = intersection(interior, start.y, transform.yu, y_end);
-        // offsets of bytes must fit in 32 bits
-        if (std::abs(image.row_stride) > std::numeric_limits<std::int32_t>::max() / image.height) {
+        // offsets of bytes must fit in 32 bits; rows may be longer than the stride, where they overlap
+        constexpr std::ptrdiff_t largest = std::numeric_limits<std::int32_t>::max();
+        const std::ptrdiff_t row = std::ptrdiff_t{3} * image.width;
+        if (row > largest || std::abs(image.row_stride) > (largest - row) / image.height) {
             interior.end = interior.begin;
         }
         if (interior.begin < interior.end) {
-            LEANPOSE_DISPATCH(locate_row, start.x, transform.xu, std::nextafter(x_end, 0.0), start.y, transform.yu,
-                              std::nextafter(y_end, 0.0), static_cast<std::int32_t>(image.row_stride),
-                              static_cast<std::int32_t>(padded_), index_.data(), fx_.data(), fy_.data());
-            LEANPOSE_DISPATCH(sample_row, image.data, image.row_stride, index_.data(), fx_.data(), fy_.data(), padded_,
-                              channels_.data(), planes.data());
+            LEANPOSE_DISPATCH_ON(isa_, locate_row, start.x, transform.xu, std::nextafter(x_end, 0.0), start.y,
+                                 transform.yu, std::nextafter(y_end, 0.0), static_cast<std::int32_t>(image.row_stride),
+                                 static_cast<std::int32_t>(padded_), index_.data(), fx_.data(), fy_.data());
+            LEANPOSE_DISPATCH_ON(isa_, sample_row, image.data, image.row_stride, index_.data(), fx_.data(), fy_.data(),
+                                 padded_, channels_.data(), planes.data());
         }
         for (int u = 0; u < interior.begin; ++u) {
             sample_anywhere(image, transform(u, v), u, planes);
@@ -281,10 +284,10 @@ private:
             } else {
                 T* const converted = converted_planes<T>() + c * padded_;
                 if constexpr (std::is_same_v<T, std::uint16_t>) {
-                    LEANPOSE_DISPATCH(halves_of, values, padded_, converted);
+                    LEANPOSE_DISPATCH_ON(isa_, halves_of, values, padded_, converted);
                 } else {
                     std::transform(values, values + width, converted, [](float value) {
-                        return static_cast<T>(std::min(std::max(value, 0.0F), 255.0F) + 0.5F);
+                        return static_cast<T>(std::min(std::max(0.0F, value), 255.0F) + 0.5F);  // 0 for NaN
                     });
                 }
                 planes[size_of(c)] = converted;
@@ -327,6 +330,7 @@ private:
         }
     }
 
+    Isa isa_ = active_isa();  // for good: the order of spread_ depends on it, and use_isa may be called meanwhile
     CropFormat format_;
     std::ptrdiff_t padded_;
     std::array<Channel, 3> channels_;        // in the picture's order

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <exception>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -37,7 +36,7 @@ void parallel_ranges(std::ptrdiff_t count, int threads, const Body& body) {
         for (; started < parts; ++started) {
             workers.emplace_back(run, started);
         }
-    } catch (const std::system_error&) {  // no more threads to be had: the caller's does the rest
+    } catch (const std::exception&) {  // no more threads, or no memory for them: the caller's does the rest
     }
     run(0);
     for (std::ptrdiff_t part = started; part < parts; ++part) {

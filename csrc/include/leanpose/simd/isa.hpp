@@ -85,16 +85,19 @@ inline bool use_isa(Isa isa) {
 
 }  // namespace leanpose
 
-// Calls the kernel `function` of the active instruction set.
+// Calls the kernel `function` of an instruction set that is available.
 #if defined(LEANPOSE_X86)
-#define LEANPOSE_DISPATCH(function, ...)                                                            \
-    (::leanpose::active_isa() == ::leanpose::Isa::avx512 ? ::leanpose::avx512::function(__VA_ARGS__) \
-     : ::leanpose::active_isa() == ::leanpose::Isa::avx2 ? ::leanpose::avx2::function(__VA_ARGS__)   \
-                                                         : ::leanpose::portable::function(__VA_ARGS__))
+#define LEANPOSE_DISPATCH_ON(isa, function, ...)                                  \
+    ((isa) == ::leanpose::Isa::avx512 ? ::leanpose::avx512::function(__VA_ARGS__) \
+     : (isa) == ::leanpose::Isa::avx2 ? ::leanpose::avx2::function(__VA_ARGS__)   \
+                                      : ::leanpose::portable::function(__VA_ARGS__))
 #elif defined(LEANPOSE_NEON)
-#define LEANPOSE_DISPATCH(function, ...)                                                        \
-    (::leanpose::active_isa() == ::leanpose::Isa::neon ? ::leanpose::neon::function(__VA_ARGS__) \
-                                                       : ::leanpose::portable::function(__VA_ARGS__))
+#define LEANPOSE_DISPATCH_ON(isa, function, ...)                              \
+    ((isa) == ::leanpose::Isa::neon ? ::leanpose::neon::function(__VA_ARGS__) \
+                                    : ::leanpose::portable::function(__VA_ARGS__))
 #else
-#define LEANPOSE_DISPATCH(function, ...) ::leanpose::portable::function(__VA_ARGS__)
+#define LEANPOSE_DISPATCH_ON(isa, function, ...) ::leanpose::portable::function(__VA_ARGS__)
 #endif
+
+// Calls the kernel `function` of the active instruction set.
+#define LEANPOSE_DISPATCH(function, ...) LEANPOSE_DISPATCH_ON(::leanpose::active_isa(), function, __VA_ARGS__)
