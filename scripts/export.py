@@ -1,6 +1,7 @@
 """Exports a definition of `model_defs` as ONNX and checks it against its PyTorch original.
 
     python scripts/export.py amfacpose-r18-256x256 -o pose.onnx --checkpoint RUN/256x256.pt
+    python scripts/export.py --all -o FOLDER
 
 Input `image` (batch, 3, H, W), outputs as the codec of the model card names them, all float32 with any batch size;
 opset 17. Without a checkpoint the weights are random, drawn from --seed. The file carries a model card, to which
@@ -42,22 +43,32 @@ KEYPOINT_SETS = {len(keypoints): keypoints for keypoints in (COCO17, MPII16, CRO
 
 def main() -> None:
     options = _options()
+    if options.all:
+        options.output.mkdir(parents=True, exist_ok=True)
+        for name in CONFIGS:
+            write(name, options.output / f"{re.sub('[^a-z0-9.]+', '-', name.lower())}.onnx", options)
+    else:
+        write(options.model, options.output, options)
+
+
+def write(name: str, path: Path, options: argparse.Namespace) -> None:
+    """Exports one definition, checks the graph against PyTorch and writes it."""
     trained_size = read_input_size(options.checkpoint) if options.checkpoint else None
     changes = {"input_size": options.input_size or trained_size, "num_keypoints": options.keypoints}
     torch.manual_seed(options.seed)
-    model = build(options.model, **{key: value for key, value in changes.items() if value}).eval()
+    model = build(name, **{key: value for key, value in changes.items() if value}).eval()
     if options.checkpoint:
         model.load_state_dict(read_weights(options.checkpoint))
     if options.decode_in_graph:
-        compare(export(model, options.model), model)
+        compare(export(model, name), model)
         decoded = DecodedInGraph(model).eval()
-        graph = export(decoded, options.model)
+        graph = export(decoded, name)
         difference = compare(graph, decoded, MOVED_MAXIMA)
     else:
-        graph = export(model, options.model)
+        graph = export(model, name)
         difference = compare(graph, model)
-    options.output.write_bytes(graph.SerializeToString())
-    print(f"{options.output}: {len(graph.graph.node)} operators, differs from PyTorch by {difference:.1e} of the std")
+    path.write_bytes(graph.SerializeToString())
+    print(f"{path}: {len(graph.graph.node)} operators, differs from PyTorch by {difference:.1e} of the std", flush=True)
 
 
 def export(model: PoseNetwork, name: str) -> onnx.ModelProto:
@@ -194,8 +205,9 @@ def _size(text: str) -> Size:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", choices=CONFIGS)
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file to write")
+    parser.add_argument("model", nargs="?", choices=CONFIGS, metavar="MODEL", help="name of a definition")
+    parser.add_argument("--all", action="store_true", help="every definition, with random weights")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file to write; a folder with --all")
     parser.add_argument("--checkpoint", type=Path, help="trained weights: SIZE.pt of a training, or an exported .onnx")
     parser.add_argument("--input-size", type=_size, metavar="HxW", help="else the checkpoint's, else the definition's")
     parser.add_argument("--keypoints", type=int, metavar="K", help="number of keypoints, else the definition's")
@@ -205,7 +217,12 @@ def _options() -> argparse.Namespace:
         help="give keypoints and scores instead of heatmaps",
     )
     parser.add_argument("--seed", type=int, default=0, help="of random weights")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.all == (options.model is not None):
+        parser.error("give one MODEL, or --all")
+    if options.all and options.checkpoint:
+        parser.error("--checkpoint belongs to one MODEL")
+    return options
 
 
 if __name__ == "__main__":
