@@ -79,7 +79,9 @@ def main() -> None:
         text = table(header, [row.cells(TOLERANCES[system]) for row in found])
         print(f"\n{system}, {unit_name(figures[system])}\n\n{text}", flush=True)
         if options.write:
-            write_section(f"{system} figures", text, PAGE)
+            note = "Missed by more than the tolerance: bold."
+            heading = f"## All figures of {system}: {unit_name(figures[system])}"
+            write_section(f"{system} figures", f"{heading}\n\n{note}\n\n{text}", PAGE)
         if options.export:
             for row in found:
                 torch.manual_seed(0)

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from models import CROWD, CROWD_SIZE, crowd_model, crowd_picture, dot_model
 
 from leanpose import AssociativeEmbedding, Estimator, Heatmap, Poses, _core
 from leanpose.evaluation import evaluate_coco
 from leanpose.metadata import write_card
 from leanpose.oks import oks_nms
+from models import CROWD, CROWD_SIZE, crowd_model, crowd_picture, dot_model
 
 HEIGHT, WIDTH = CROWD_SIZE
 TWO = [((20, 12), (30, 40)), ((60, 14), (70, 44))]

@@ -11,10 +11,10 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from models import COLORS, DOTS, dot_card, dot_graph, dot_model, save_model
 
 from leanpose import COCO17, Accuracy, AssociativeEmbedding, Heatmap, InputSpec, KeypointSet, ModelCard, SimCC
 from leanpose.metadata import read_card_json, write_card
+from models import COLORS, DOTS, dot_card, dot_graph, dot_model, save_model
 
 text = st.text(min_size=1)
 finite = st.floats(-1e9, 1e9)

@@ -11,6 +11,11 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
+
+from leanpose import AssociativeEmbedding, Estimator, Heatmap, ModelCard, load_image
+from leanpose.cli import COMMANDS, main
+from leanpose.metadata import read_card_json
 from models import (
     CROWD,
     CROWD_SIZE,
@@ -25,11 +30,6 @@ from models import (
     heat_model,
     save_model,
 )
-from onnx import helper, numpy_helper
-
-from leanpose import AssociativeEmbedding, Estimator, Heatmap, ModelCard, load_image
-from leanpose.cli import COMMANDS, main
-from leanpose.metadata import read_card_json
 
 CENTERS = np.array([[3, 5], [12, 20], [20, 9]])
 

@@ -12,10 +12,10 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from models import SIZE, dot_card, save_model
 from onnx import TensorProto, helper
 
 from leanpose import COCO17, Estimator, Heatmap, Keypoints, ModelCard
+from models import SIZE, dot_card, save_model
 
 HEIGHT, WIDTH = 32, 24
 
