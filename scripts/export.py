@@ -52,21 +52,24 @@ def main() -> None:
 
 
 def write(name: str, path: Path, options: argparse.Namespace) -> None:
-    """Exports one definition, checks the graph against PyTorch and writes it."""
+    """Exports one definition with the weights that `options` name."""
     trained_size = read_input_size(options.checkpoint) if options.checkpoint else None
     changes = {"input_size": options.input_size or trained_size, "num_keypoints": options.keypoints}
     torch.manual_seed(options.seed)
     model = build(name, **{key: value for key, value in changes.items() if value}).eval()
     if options.checkpoint:
         model.load_state_dict(read_weights(options.checkpoint))
-    if options.decode_in_graph:
-        compare(export(model, name), model)
+    save(model, name, path, options.decode_in_graph)
+
+
+def save(model: PoseNetwork, name: str, path: Path, decode_in_graph: bool = False) -> None:
+    """Exports `model`, compares the graph with it, writes the file and says how much they differ."""
+    graph = export(model, name)
+    difference = compare(graph, model)
+    if decode_in_graph:
         decoded = DecodedInGraph(model).eval()
         graph = export(decoded, name)
         difference = compare(graph, decoded, MOVED_MAXIMA)
-    else:
-        graph = export(model, name)
-        difference = compare(graph, model)
     path.write_bytes(graph.SerializeToString())
     print(f"{path}: {len(graph.graph.node)} operators, differs from PyTorch by {difference:.1e} of the std", flush=True)
 
@@ -198,7 +201,7 @@ def _tidy(model: onnx.ModelProto, name: str, shapes: dict[str, tuple[int, ...]])
         value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, onnx.TensorProto.FLOAT, dims))
 
 
-def _size(text: str) -> Size:
+def parse_size(text: str) -> Size:
     height, _, width = text.partition("x")
     return int(height), int(width)
 
@@ -209,7 +212,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--all", action="store_true", help="every definition, with random weights")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file to write; a folder with --all")
     parser.add_argument("--checkpoint", type=Path, help="trained weights: SIZE.pt of a training, or an exported .onnx")
-    parser.add_argument("--input-size", type=_size, metavar="HxW", help="else the checkpoint's, else the definition's")
+    parser.add_argument(
+        "--input-size", type=parse_size, metavar="HxW", help="else the checkpoint's, else the definition's"
+    )
     parser.add_argument("--keypoints", type=int, metavar="K", help="number of keypoints, else the definition's")
     parser.add_argument(
         "--decode-in-graph",
