@@ -16,10 +16,10 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from models import DOTS, SIZE, dot_card, dot_graph, dot_model, dots_picture, heat_model, save_model
 from PIL import Image
 
 from leanpose import Estimator, Poses
+from models import DOTS, SIZE, dot_card, dot_graph, dot_model, dots_picture, heat_model, save_model
 
 HEIGHT, WIDTH = SIZE
 CENTERS = np.array([[3, 5], [12, 20], [20, 9]])  # red, green, blue, in a picture of the input's size

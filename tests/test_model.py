@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from models import SIZE, dot_card, dot_graph, dot_model, save_model
 from onnx import TensorProto, helper, numpy_helper
 
 from leanpose import DEFAULT_MODEL, Estimator, ModelCard, SimCC, packaged, packaged_models
 from leanpose.metadata import read_card_json, write_card
 from leanpose.model import Model
+from models import SIZE, dot_card, dot_graph, dot_model, save_model
 
 
 def open_model(graph: onnx.ModelProto, card: ModelCard | str | None, folder: Path) -> Model:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from models import dot_model
 
 from leanpose import Estimator
 from leanpose import runtime as leanpose_runtime
 from leanpose.runtime import import_onnxruntime, open_session
+from models import dot_model
 
 
 @pytest.fixture(scope="module")

@@ -91,23 +91,30 @@ def measure(graphs: dict[str, onnx.ModelProto], batch: int, seconds: float) -> d
 
 
 def onnx_macs(model: onnx.ModelProto) -> int:
-    """Multiply-accumulates of one picture of any graph whose shapes can be inferred."""
+    """Multiply-accumulates of one picture of any graph, by the shapes that appear when it runs."""
     model = onnx.ModelProto.FromString(model.SerializeToString())
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
-    del model.graph.value_info[:]
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    shapes = {entry.name: list(entry.dims) for entry in inferred.initializer}
-    for value in (*inferred.input, *inferred.value_info, *inferred.output):
-        shapes[value.name] = [dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim]
+    graph = model.graph
+    nodes = [node for node in graph.node if node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul")]
+    weights = {entry.name: tuple(entry.dims) for entry in graph.initializer}
+    given = {entry.name for entry in (*graph.output, *graph.input)}
+    wanted = {name for node in nodes for name in (node.input[0], node.input[1], node.output[0])} - given - set(weights)
+    graph.output.extend(onnx.ValueInfoProto(name=name) for name in sorted(wanted))
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    dims = graph.input[0].type.tensor_type.shape.dim
+    image = np.zeros([dim.dim_value or 1 for dim in dims], np.float32)
+    names = [entry.name for entry in session.get_outputs()]
+    found = zip(names, session.run(names, {graph.input[0].name: image}), strict=True)
+    shapes = {graph.input[0].name: image.shape, **weights, **{name: value.shape for name, value in found}}
     total = 0
-    for node in inferred.node:
-        if node.op_type == "Conv":
-            total += math.prod(shapes[node.output[0]]) * math.prod(shapes[node.input[1]][1:])
-        elif node.op_type == "ConvTranspose":
-            total += math.prod(shapes[node.input[0]]) * math.prod(shapes[node.input[1]][1:])
-        elif node.op_type in ("Gemm", "MatMul"):
+    for node in nodes:
+        first, second, out = shapes[node.input[0]], shapes[node.input[1]], shapes[node.output[0]]
+        if node.op_type == "ConvTranspose":
+            total += math.prod(first) * math.prod(second[1:])
+        elif node.op_type == "Conv":
+            total += math.prod(out) * math.prod(second[1:])
+        else:
             transposed = any(a.name == "transA" and a.i for a in node.attribute)
-            total += math.prod(shapes[node.output[0]]) * shapes[node.input[0]][0 if transposed else -1]
+            total += math.prod(out) * first[0 if transposed else -1]
     return total
 
 
