@@ -89,8 +89,8 @@ def learn(name: str, input_size: tuple[int, int], steps: int) -> float:
         x0, y0 = wanted.min(1).T
         x1, y1 = wanted.max(1).T
         areas = (x1 - x0) * (y1 - y0)
-        overlap = oks_matrix(wanted.astype(np.float32), poses.xy, sigmas=COCO17.sigmas, areas=areas)
-        values += overlap.max(1, initial=0.0).tolist()
+        overlap = oks_matrix(poses.xy, wanted.astype(np.float32), sigmas=COCO17.sigmas, areas=areas)
+        values += overlap.max(0, initial=0.0).tolist()
     return float(np.mean(values))
 
 
