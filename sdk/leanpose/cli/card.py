@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..card import ModelCard
-from ..codecs import CODECS
+from ..codecs import CODECS, SimCC
 from ..graph import Graph
 from ..keypoints import COCO17
 from ..metadata import read_card_json, write_card
@@ -27,15 +27,7 @@ _START: dict[str, Any] = {
         "padding": 1.25,
         "transform": "plain",
     },
-    "codec": {
-        "type": "simcc",
-        "split_ratio": 2.0,
-        "score_rule": "min",
-        "temperature": None,
-        "refine": False,
-        "x": "simcc_x",
-        "y": "simcc_y",
-    },
+    "codec": {"type": SimCC.type, **SimCC().to_dict()},
     "keypoints": COCO17.to_dict(),
     "training_data": [],
     "accuracy": [],

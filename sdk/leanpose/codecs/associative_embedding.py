@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
@@ -46,6 +46,7 @@ class AssociativeEmbedding(Codec):
     """
 
     type: ClassVar[str] = "associative_embedding"
+    output_fields: ClassVar[tuple[str, ...]] = ("heatmaps", "tags")
     finds_persons: ClassVar[bool] = True
     stride: float = 2.0
     tag_stride: float = 4.0
@@ -61,14 +62,6 @@ class AssociativeEmbedding(Codec):
     nms_window: int = 5
     heatmaps: str = "heatmaps"
     tags: str = "tags"
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return self.heatmaps, self.tags
-
-    def to_dict(self) -> dict[str, Any]:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**values, "joint_order": None if self.joint_order is None else list(self.joint_order)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> AssociativeEmbedding:
@@ -92,10 +85,7 @@ class AssociativeEmbedding(Codec):
         fields.done()
         if codec.nms_window % 2 == 0:
             raise ValueError(f"model card: field codec.nms_window: expected an odd integer, got {codec.nms_window}")
-        if codec.heatmaps == codec.tags:
-            raise ValueError(
-                f"model card: fields codec.heatmaps and codec.tags: expected two outputs, got {codec.tags!r} for both"
-            )
+        codec.require_two_outputs()
         return codec
 
     def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int, ...]]:

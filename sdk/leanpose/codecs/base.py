@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -39,20 +39,30 @@ class Decoded:
         return cls(xy, scores, np.arange(len(xy)))
 
 
+@dataclass(frozen=True)
 class Codec(ABC):
     """Decodes the output tensors of a network; a frozen dataclass of its parameters."""
 
     type: ClassVar[str]  # its name in a model card
+    output_fields: ClassVar[tuple[str, ...]]  # the parameters that name output tensors
     finds_persons: ClassVar[bool] = False  # whether an input holds any number of persons, else the one that it shows
 
     @property
-    @abstractmethod
     def outputs(self) -> tuple[str, ...]:
         """Names of the output tensors that `decode` takes, in its order."""
+        return tuple(getattr(self, field) for field in self.output_fields)
 
-    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """The parameters as JSON values."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    def require_two_outputs(self) -> None:
+        """ValueError where both of two output fields name the same tensor."""
+        first, second = self.outputs
+        if first == second:
+            names = " and ".join(f"codec.{field}" for field in self.output_fields)
+            raise ValueError(f"model card: fields {names}: expected two outputs, got {first!r} for both")
 
     @classmethod
     @abstractmethod

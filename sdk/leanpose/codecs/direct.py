@@ -31,24 +31,12 @@ class Keypoints(Codec):
     """
 
     type: ClassVar[str] = "keypoints"
+    output_fields: ClassVar[tuple[str, ...]] = ("keypoints", "scores")
     size: tuple[int, int] = (256, 192)
     unit: Unit = "pixel"
     order: Order = "xy"
     keypoints: str = "keypoints"
     scores: str = "scores"
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return self.keypoints, self.scores
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "size": list(self.size),
-            "unit": self.unit,
-            "order": self.order,
-            "keypoints": self.keypoints,
-            "scores": self.scores,
-        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Keypoints:
@@ -62,11 +50,7 @@ class Keypoints(Codec):
             fields.text("scores"),
         )
         fields.done()
-        if codec.keypoints == codec.scores:
-            raise ValueError(
-                f"model card: fields codec.keypoints and codec.scores: expected two outputs, got {codec.scores!r} "
-                "for both"
-            )
+        codec.require_two_outputs()
         return codec
 
     def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int, ...]]:

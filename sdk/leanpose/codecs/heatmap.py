@@ -35,26 +35,13 @@ class Heatmap(Codec):
     """
 
     type: ClassVar[str] = "heatmap"
+    output_fields: ClassVar[tuple[str, ...]] = ("heatmaps",)
     stride: float = 4.0
     mapping: CellMapping = "plain"
     refine: Refinement = "dark"
     kernel: int = 11
     shift_heatmap: bool = True
     heatmaps: str = "heatmaps"
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return (self.heatmaps,)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "stride": self.stride,
-            "mapping": self.mapping,
-            "refine": self.refine,
-            "kernel": self.kernel,
-            "shift_heatmap": self.shift_heatmap,
-            "heatmaps": self.heatmaps,
-        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Heatmap:

@@ -31,26 +31,13 @@ class SimCC(Codec):
     """
 
     type: ClassVar[str] = "simcc"
+    output_fields: ClassVar[tuple[str, ...]] = ("x", "y")
     split_ratio: float = 2.0
     score_rule: ScoreRule = "min"
     temperature: float | None = None
     refine: bool = False
     x: str = "simcc_x"
     y: str = "simcc_y"
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return self.x, self.y
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "split_ratio": self.split_ratio,
-            "score_rule": self.score_rule,
-            "temperature": self.temperature,
-            "refine": self.refine,
-            "x": self.x,
-            "y": self.y,
-        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> SimCC:
@@ -64,8 +51,7 @@ class SimCC(Codec):
             fields.text("y"),
         )
         fields.done()
-        if codec.x == codec.y:
-            raise ValueError(f"model card: fields codec.x and codec.y: expected two outputs, got {codec.x!r} for both")
+        codec.require_two_outputs()
         return codec
 
     def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
