@@ -135,6 +135,35 @@ def test_scores_of_the_model_go_first_and_stay_with_their_persons() -> None:
     np.testing.assert_array_equal(Poses.concatenate([plain, poses]).scores, [*plain.scores, *given])
 
 
+def test_track_ids_stay_with_their_persons() -> None:
+    plain = sample()
+    poses = replace(plain, track_ids=[7, -1, 0, 2**40])
+    assert poses.track_ids is not None
+    assert poses.track_ids.dtype == np.int64
+    assert plain.track_ids is None
+    assert poses != plain
+    assert plain != poses
+    assert poses != replace(poses, track_ids=[7, -1, 1, 2**40])
+    assert "track_ids=array([" in repr(poses)
+    for twin in (pickle.loads(pickle.dumps(poses)), copy.deepcopy(poses), poses[:]):  # noqa: S301
+        assert twin == poses
+        assert twin.track_ids is not None
+        assert not twin.track_ids.flags.writeable
+    assert poses[[3, 0]].track_ids.tolist() == [2**40, 7]  # type: ignore[union-attr]
+    assert [person.track_ids.tolist() for person in poses] == [[7], [-1], [0], [2**40]]  # type: ignore[union-attr]
+    assert Poses.concatenate([poses[:1], poses[1:]]) == poses
+    both = Poses.concatenate([plain[:2], Poses.empty(TRIO), poses])
+    assert both.track_ids is not None
+    assert both.track_ids.tolist() == [-1, -1, 7, -1, 0, 2**40]
+    expected = [7, None, 0, 2**40]
+    for export in (poses.to_coco(1), poses.to_dict()["persons"]):
+        assert [person["track_id"] for person in export] == expected
+        assert json.loads(json.dumps(export)) == export
+    assert "track_id" not in plain.to_coco(1)[0]
+    assert "track_id" not in plain.to_dict()["persons"][0]
+    assert replace(Poses.empty(TRIO), track_ids=[]).track_ids is not None
+
+
 @pytest.mark.parametrize(
     ("keypoint_scores", "score"),
     [
@@ -299,6 +328,9 @@ def test_coco_ids() -> None:
         ("person_scores", np.zeros((2, 1)), ValueError, "person_scores: expected shape (N,) = (2,), got (2, 1)"),
         ("person_scores", np.array([1, np.inf]), ValueError, "person_scores: expected finite float32 numbers"),
         ("person_scores", np.array(["1", "1"]), TypeError, "person_scores: expected an array of real numbers"),
+        ("track_ids", np.zeros((2, 1), int), ValueError, "track_ids: expected shape (N,) = (2,), got (2, 1)"),
+        ("track_ids", [1.0, 2.0], TypeError, "track_ids: expected an array of integers, got dtype float64"),
+        ("track_ids", [1, -2], ValueError, "track_ids: expected numbers from -1 (no track) on, got [1, -2]"),
         ("keypoints", TRIO.names, TypeError, "keypoints: expected a KeypointSet, got tuple"),
     ],
 )

@@ -15,6 +15,7 @@ from .images import ImageLike
 from .keypoints import KeypointSet
 
 FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
 PoseIndex = SupportsIndex | slice | Sequence[int] | npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]
 
 # The cut of COCO top-down evaluation: keypoints up to it do not count towards the score of a person.
@@ -36,10 +37,13 @@ class Poses:
         box_scores: (N,) float32 in 0..1.
         keypoints: the K keypoints.
         person_scores: (N,) float32 of a model that scores persons itself, finite; None where it does not.
+        track_ids: (N,) int64 of a tracker, the same number for the same person in every frame of a video, -1 for a
+            person without a track; None where nobody tracked.
 
     Raises:
-        TypeError: a field is not an array of numbers, or `keypoints` is not a KeypointSet.
-        ValueError: the shape of a field does not fit, boxes or person scores are not finite or box scores not in 0..1.
+        TypeError: a field is not an array of numbers, track ids are not integers, or `keypoints` is not a KeypointSet.
+        ValueError: the shape of a field does not fit, boxes or person scores are not finite, box scores not in 0..1 or
+            track ids below -1.
     """
 
     xy: FloatArray
@@ -48,6 +52,7 @@ class Poses:
     box_scores: FloatArray
     keypoints: KeypointSet
     person_scores: FloatArray | None = None
+    track_ids: IntArray | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.keypoints, KeypointSet):
@@ -60,6 +65,10 @@ class Poses:
         self._freeze("box_scores", (persons,), "(N,)")
         if self.person_scores is not None:
             self._freeze("person_scores", (persons,), "(N,)")
+        if self.track_ids is not None:
+            self._freeze("track_ids", (persons,), "(N,)", np.int64)
+            if (self.track_ids < -1).any():
+                raise ValueError(f"track_ids: expected numbers from -1 (no track) on, got {self.track_ids.tolist()}")
         for field in ("boxes", "person_scores"):
             array = getattr(self, field)
             if array is not None and not np.isfinite(array).all():
@@ -67,14 +76,18 @@ class Poses:
         if not ((self.box_scores >= 0) & (self.box_scores <= 1)).all():
             raise ValueError(f"box_scores: expected numbers in 0..1, got {self.box_scores.tolist()}")
 
-    def _freeze(self, field: str, shape: tuple[int, ...], symbols: str) -> None:
+    def _freeze(
+        self, field: str, shape: tuple[int, ...], symbols: str, dtype: type[np.float32 | np.int64] = np.float32
+    ) -> None:
         given = np.asarray(getattr(self, field))
-        if given.dtype.kind not in "iuf":
-            raise TypeError(f"{field}: expected an array of real numbers, got dtype {given.dtype}")
+        whole = dtype is np.int64 and given.size > 0  # an empty list has no integers to show
+        if given.dtype.kind not in ("iu" if whole else "iuf"):
+            kind = "integers" if whole else "real numbers"
+            raise TypeError(f"{field}: expected an array of {kind}, got dtype {given.dtype}")
         if given.shape != shape:
             raise ValueError(f"{field}: expected shape {symbols} = {shape}, got {given.shape}")
         with np.errstate(over="ignore"):
-            array = np.array(given, dtype=np.float32, order="C")
+            array = np.array(given, dtype=dtype, order="C")
         array.flags.writeable = False
         object.__setattr__(self, field, array)
 
@@ -92,12 +105,16 @@ class Poses:
 
     @classmethod
     def concatenate(cls, poses: Sequence[Poses]) -> Poses:
-        """The persons of several results, in order. ValueError where there are none or their keypoints differ."""
+        """The persons of several results, in order. ValueError where there are none or their keypoints differ.
+
+        Where some have track ids, the persons of the others get -1.
+        """
         if not poses:
             raise ValueError("poses: expected at least one Poses to concatenate, got none; see Poses.empty")
         if any(part.keypoints != poses[0].keypoints for part in poses):
             raise ValueError("poses: expected the same keypoints in all, got different keypoint sets")
         scored = any(part.person_scores is not None for part in poses)
+        tracked = any(part.track_ids is not None for part in poses)
         return cls(
             np.concatenate([part.xy for part in poses]),
             np.concatenate([part.keypoint_scores for part in poses]),
@@ -105,6 +122,7 @@ class Poses:
             np.concatenate([part.box_scores for part in poses]),
             poses[0].keypoints,
             np.concatenate([part.scores for part in poses]) if scored else None,
+            np.concatenate([part._ids() for part in poses]) if tracked else None,
         )
 
     @property
@@ -140,8 +158,9 @@ class Poses:
         if rows.ndim != 1:
             raise IndexError(f"expected an integer, a slice, a boolean mask (N,) or indices (M,), got {selection!r}")
         person_scores = None if self.person_scores is None else self.person_scores[rows]
+        track_ids = None if self.track_ids is None else self.track_ids[rows]
         xy, keypoint_scores, boxes, box_scores = (array[rows] for array in self._arrays())
-        return Poses(xy, keypoint_scores, boxes, box_scores, self.keypoints, person_scores)
+        return Poses(xy, keypoint_scores, boxes, box_scores, self.keypoints, person_scores, track_ids)
 
     def __iter__(self) -> Iterator[Poses]:
         return (self[person] for person in range(len(self)))
@@ -149,23 +168,37 @@ class Poses:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Poses):
             return NotImplemented
-        return self.keypoints == other.keypoints and all(
-            np.array_equal(mine, theirs, equal_nan=True)
-            for mine, theirs in zip((*self._arrays(), self.scores), (*other._arrays(), other.scores), strict=True)
+        if self.keypoints != other.keypoints or (self.track_ids is None) != (other.track_ids is None):
+            return False
+        pairs = zip((*self._arrays(), self.scores), (*other._arrays(), other.scores), strict=True)
+        return np.array_equal(self._ids(), other._ids()) and all(
+            np.array_equal(mine, theirs, equal_nan=True) for mine, theirs in pairs
         )
 
     # Rebuilding through the constructor because unpickled numpy arrays are writeable.
     def __reduce__(self) -> tuple[type[Poses], tuple[Any, ...]]:
-        return Poses, (*self._arrays(), self.keypoints, self.person_scores)
+        return Poses, (*self._arrays(), self.keypoints, self.person_scores, self.track_ids)
 
     def _arrays(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         return self.xy, self.keypoint_scores, self.boxes, self.box_scores
+
+    def _ids(self) -> IntArray:
+        """(N,) track ids, all -1 where nobody tracked."""
+        return np.full(len(self), -1) if self.track_ids is None else self.track_ids
+
+    def _track(self, person: int) -> dict[str, int | None]:
+        """The entry of a person's track in the exports; none where nobody tracked."""
+        if self.track_ids is None:
+            return {}
+        number = int(self.track_ids[person])
+        return {"track_id": number if number >= 0 else None}
 
     def to_coco(self, image_id: SupportsIndex | str, category_id: SupportsIndex = 1) -> list[dict[str, Any]]:
         """The persons in COCO keypoint result format, plain Python values that `json.dumps` takes.
 
         Each has ``keypoints`` as K times x, y, score in a flat list, ``score`` as in `scores`, and ``bbox`` as x, y,
-        width, height. A keypoint whose x, y or score is not finite is written as 0, 0, 0: JSON has no NaN.
+        width, height. A keypoint whose x, y or score is not finite is written as 0, 0, 0: JSON has no NaN. After
+        tracking each has ``track_id`` too, None for a person without a track.
         """
         triples = self._triples().astype(np.float64)
         triples[~np.isfinite(triples).all(axis=2)] = 0
@@ -178,6 +211,7 @@ class Poses:
                 "keypoints": triples[person].ravel().tolist(),
                 "score": float(score),
                 "bbox": bboxes[person].tolist(),
+                **self._track(person),
             }
             for person, score in enumerate(self.scores)
         ]
@@ -186,7 +220,8 @@ class Poses:
         """Everything as plain Python values that `json.dumps` takes; numbers that are not finite become None.
 
         ``names`` and ``skeleton`` are those of `keypoints`; each of ``persons`` has its ``keypoints`` as K lists x, y,
-        score, its ``score`` as in `scores`, its ``box`` as x1, y1, x2, y2 and its ``box_score``.
+        score, its ``score`` as in `scores`, its ``box`` as x1, y1, x2, y2, its ``box_score`` and, after tracking, its
+        ``track_id``, None for a person without a track.
         """
         triples = self._triples()
         values = triples.astype(object)
@@ -200,6 +235,7 @@ class Poses:
                     "score": float(score),
                     "box": self.boxes[person].tolist(),
                     "box_score": float(self.box_scores[person]),
+                    **self._track(person),
                 }
                 for person, score in enumerate(self.scores)
             ],
