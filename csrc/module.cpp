@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     leanpose::python::register_assignment(module);
     leanpose::python::register_geometry(module);
     leanpose::python::register_crop(module);
+    leanpose::python::register_detection(module);
     leanpose::python::register_evaluation(module);
     leanpose::python::register_grouping(module);
     leanpose::python::register_heatmap(module);

@@ -5,6 +5,7 @@
 namespace leanpose::python {
 
 void register_assignment(pybind11::module_& module);
+void register_detection(pybind11::module_& module);
 void register_evaluation(pybind11::module_& module);
 void register_geometry(pybind11::module_& module);
 void register_heatmap(pybind11::module_& module);

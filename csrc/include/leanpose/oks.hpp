@@ -9,6 +9,8 @@
 #include <limits>
 #include <vector>
 
+#include "leanpose/order.hpp"
+
 namespace leanpose {
 
 // Sum in the order in which NumPy adds a contiguous array, so that similarities equal those of pycocotools bit by bit.
@@ -170,18 +172,6 @@ inline double pose_similarity(const PoseSet& poses, std::ptrdiff_t first, std::p
         }
     }
     return shared > 0 ? sum / shared : 0.0;
-}
-
-// Rows by falling score; of equal scores the earlier row, NaN last.
-inline std::vector<std::int64_t> by_score(const double* scores, std::ptrdiff_t count) {
-    std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        rows[i] = static_cast<std::int64_t>(i);
-    }
-    std::stable_sort(rows.begin(), rows.end(), [scores](std::int64_t a, std::int64_t b) {
-        return scores[a] > scores[b] || (std::isnan(scores[b]) && !std::isnan(scores[a]));
-    });
-    return rows;
 }
 
 // Greedy suppression: the best pose stays, those whose OKS with it exceeds `threshold` go, and so on. Returns the rows
