@@ -244,6 +244,8 @@ class Poses:
     def _triples(self) -> FloatArray:
         return np.concatenate([self.xy, self.keypoint_scores[..., None]], axis=2)
 
-    def draw(self, image: ImageLike, *, threshold: float = 0.3, boxes: bool = False) -> npt.NDArray[np.uint8]:
+    def draw(
+        self, image: ImageLike, *, threshold: float = 0.3, boxes: bool = False, ids: bool = True
+    ) -> npt.NDArray[np.uint8]:
         """A copy of the picture with the poses drawn over it; see `leanpose.drawing.draw_poses`."""
-        return draw_poses(image, self, threshold=threshold, boxes=boxes)
+        return draw_poses(image, self, threshold=threshold, boxes=boxes, ids=ids)
