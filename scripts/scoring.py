@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from leanpose.evaluation import GroundTruth, evaluate_coco, load_ground_truth
+from training.annotations import labelled_persons
 
 STATISTICS = ("AP", "AP50", "AP75", "APm", "APl", "AR")
 
@@ -30,11 +31,8 @@ def load_truth(folder: Path) -> Truth:
     path = folder / "annotations.json"
     data = json.loads(path.read_bytes())
     images = {image["id"]: image for image in sorted(data["images"], key=lambda image: int(image["id"]))}
-    persons: dict[int, list[dict[str, Any]]] = {picture: [] for picture in images}
-    for annotation in data["annotations"]:
-        if annotation["num_keypoints"] > 0 and not annotation["iscrowd"]:
-            persons[annotation["image_id"]].append(annotation)
-    found = {picture: annotations for picture, annotations in persons.items() if annotations}
+    persons = labelled_persons(data)
+    found = {picture: persons[picture] for picture in images if picture in persons}
     return Truth(load_ground_truth(data, where=str(path)), images, found)
 
 

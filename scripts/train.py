@@ -56,11 +56,10 @@ class Run:
 
     def __init__(self, options: argparse.Namespace, device: torch.device) -> None:
         self.options, self.device = options, device
-        self.preset: Preset | None = None
-        if options.preset:
-            self.preset = PRESETS[preset_name(options.model) if options.preset == "auto" else options.preset]
+        self.preset: Preset | None = options.preset
         self.augmentation = self.preset.augmentation if self.preset else Augmentation()
         network = build(options.model)
+        self.transform = network.transform
         folders = [folder for folder, _ in options.cache]
         if network.codec.finds_persons:
             self.data: Crops | Pictures = Pictures(folders, network.config.input_size, self.augmentation)
@@ -137,8 +136,7 @@ class Run:
     def _dataset(self, input_size: tuple[int, int]) -> Persons | Pictures:
         if isinstance(self.data, Pictures):
             return replace(self.data, input_size=input_size)
-        transform = build(self.options.model, input_size=input_size).transform
-        return Persons(self.data, input_size, self.augmentation, LabelWeights(), transform)
+        return Persons(self.data, input_size, self.augmentation, LabelWeights(), self.transform)
 
     def _prepare(
         self, input_size: tuple[int, int], samples: Persons | Pictures
@@ -280,11 +278,10 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if not options.stages and not options.preset:
         parser.error("give --stages, or --preset for the paper's own schedule")
-    preset = (
-        PRESETS[preset_name(options.model) if options.preset == "auto" else options.preset] if options.preset else None
-    )
     usual: dict[str, Any] = {"targets": "gaussian", "batch": 64, "lr": 2e-3, "weight_decay": 0.02}
-    if preset:
+    if options.preset:
+        preset = PRESETS[preset_name(options.model) if options.preset == "auto" else options.preset]
+        options.preset = preset
         targets = "smoothing" if preset.smoothing else "gaussian"
         usual = {"targets": targets, "batch": preset.batch, "lr": preset.rate, "weight_decay": preset.weight_decay}
     for name, value in usual.items():

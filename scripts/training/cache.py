@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from leanpose import load_image
 
+from .annotations import labelled_persons
+
 PADDING = 1.25
 ROOM = 1.6  # crop side over padded box side: what scaling by 1.3 and most rotations bring into view
 SIDE = 416  # pixels: a padded person of 260, for inputs up to 256 high
@@ -41,10 +43,7 @@ class Labels:
 def build(folder: Path, out: Path, jobs: int, side: int = SIDE) -> int:
     """Packs the persons of `folder` (annotations.json, images/) into `out`, at most `side` wide; returns how many."""
     data = json.loads((folder / "annotations.json").read_text())
-    persons: dict[int, list[dict[str, Any]]] = {}
-    for annotation in data["annotations"]:
-        if annotation["num_keypoints"] > 0 and not annotation.get("iscrowd", 0):
-            persons.setdefault(annotation["image_id"], []).append(annotation)
+    persons = labelled_persons(data)
     pictures = [(folder / "images" / i["file_name"], persons[i["id"]]) for i in data["images"] if i["id"] in persons]
     out.mkdir(parents=True, exist_ok=True)
     rows: list[Any] = []

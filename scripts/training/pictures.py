@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from leanpose import load_image
 
+from .annotations import labelled_persons
 from .augment import Augmentation, is_flipped, recolour, sample_transform, warp
 from .cache import PADDING
 from .dataset import FLIP_INDEX
@@ -43,15 +44,12 @@ class Pictures(Dataset[tuple[Tensor, Tensor, Tensor]]):
         for folder in self.folders:
             before = len(self.items)
             data = json.loads((folder / "annotations.json").read_text())
-            persons: dict[int, list[NDArray[np.float32]]] = {}
-            for annotation in data["annotations"]:
-                if annotation["num_keypoints"] > 0 and not annotation.get("iscrowd", 0):
-                    keypoints = np.array(annotation["keypoints"], np.float32).reshape(-1, 3)
-                    persons.setdefault(annotation["image_id"], []).append(keypoints)
+            persons = labelled_persons(data)
             for image in data["images"]:
                 if image["id"] in persons:
-                    found = np.stack(persons[image["id"]][:MOST_PERSONS])
-                    self.items.append((folder / "images" / image["file_name"], found))
+                    found = [person["keypoints"] for person in persons[image["id"]][:MOST_PERSONS]]
+                    keypoints = np.array(found, np.float32).reshape(len(found), -1, 3)
+                    self.items.append((folder / "images" / image["file_name"], keypoints))
             self.counts[folder] = len(self.items) - before
 
     def __len__(self) -> int:
