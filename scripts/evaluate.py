@@ -17,6 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from leanpose import DEFAULT_MODEL, Estimator
+from leanpose.contracts import parse_fields
 from scoring import STATISTICS, Truth, load_truth, score
 
 
@@ -24,6 +25,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", nargs="+", default=["default"], help="ONNX files or packaged names")
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument(
+        "--card",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        help="a field of the card, as in leanpose card --set",
+    )
     parser.add_argument("--flip-test", action="store_true")
     parser.add_argument("--provider", help="cpu, cuda, tensorrt (default: the best that starts)")
     parser.add_argument("--bootstrap", type=int, default=200, help="resamplings of the pictures (0: no interval)")
@@ -33,7 +41,10 @@ def main() -> None:
     rows = []
     for name in options.model:
         estimator = Estimator(
-            DEFAULT_MODEL if name == "default" else name, providers=options.provider, flip_test=options.flip_test
+            DEFAULT_MODEL if name == "default" else name,
+            card=parse_fields(options.card),
+            providers=options.provider,
+            flip_test=options.flip_test,
         )
         results, persons, pictures = predict(estimator, truth, options.data)
         row = score(truth, results, options.bootstrap)

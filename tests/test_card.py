@@ -30,6 +30,8 @@ cards = st.builds(
         std=st.tuples(positive, positive, positive),
         padding=positive,
         transform=st.sampled_from(["plain", "udp"]),
+        layout=st.sampled_from(["nchw", "nhwc"]),
+        border=st.floats(0, 255),
     ),
     codec=st.builds(
         SimCC,
@@ -167,6 +169,8 @@ WRONG: dict[str, list[Any]] = {
     "input.std": [None, [1, 1], [1, 1, 0], [1, 1, -1], [1, 1, math.inf]],
     "input.padding": [*NOT_NUMBERS, 0, -1.25],
     "input.transform": [None, "UDP", "affine"],
+    "input.layout": [None, "NHWC", "hwc", 1],
+    "input.border": [*NOT_NUMBERS, -1, 256],
     "codec": [None, "simcc", []],
     "codec.type": [None, "regression", ["simcc"], {}, 1],
     "codec.split_ratio": [*NOT_NUMBERS, 0, -2],
@@ -271,7 +275,7 @@ def test_missing_and_unknown_fields_are_named(path: tuple[str, ...]) -> None:
             node = node[key]
         return data, node
 
-    for name in set(edited()[1]) - {"refine"}:  # younger than the first cards
+    for name in set(edited()[1]) - {"refine", "layout", "border"}:  # younger than the first cards
         data, node = edited()
         del node[name]
         with pytest.raises(ValueError, match=rf"model card.*{name}"):
@@ -280,6 +284,13 @@ def test_missing_and_unknown_fields_are_named(path: tuple[str, ...]) -> None:
     node["colour"] = 1
     with pytest.raises(ValueError, match=r"model card.*unknown field.*colour"):
         ModelCard.from_dict(data)
+
+
+def test_a_card_without_layout_and_border_means_planes_in_black() -> None:
+    data = copy.deepcopy(dot_card().to_dict())
+    del data["input"]["layout"], data["input"]["border"]
+    spec = ModelCard.from_dict(data).input
+    assert (spec.layout, spec.border) == ("nchw", 0.0)
 
 
 def test_a_card_without_refine_asks_for_none() -> None:

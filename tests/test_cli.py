@@ -416,7 +416,7 @@ def test_card_changes_only_what_is_set(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("license", "--set license: expected FIELD=VALUE"),
+        ("license", "'license': expected FIELD=VALUE"),
         ("", "expected FIELD=VALUE"),
         ("=5", "unknown field"),
         ("colour=rgb", "unknown field colour"),

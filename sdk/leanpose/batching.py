@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +60,7 @@ class Batcher:
         height, width = model.card.input.size
         self._capacity = max(1, min(_MOST, _PIXELS // (height * width)))
         copies = 2 if flip_test else 1  # a region's crop and its mirror image lie side by side
-        self._crops = _aligned((self._capacity, copies, 3, height, width))
+        self._crops = _aligned((self._capacity, copies, *model.card.input.tensor_shape), model.crop_dtype)
         self._transforms = np.empty((self._capacity, 2, 3))
         self._filled = 0
         self._rows: list[tuple[_Picture, slice, int]] = []  # whose regions fill which part of the batch, from which on
@@ -81,7 +82,11 @@ class Batcher:
             flip = self._flip_test
             out = self._crops[batch] if flip else self._crops[batch, 0]
             _core.crop(
-                *(image, transforms[start:stop], spec.size, spec.mean, spec.std, spec.color), flipped=flip, out=out
+                *(image, transforms[start:stop], spec.size, spec.mean, spec.std, spec.color, [spec.border] * 3),
+                dtype=self._model.crop_dtype,
+                layout=spec.layout,
+                flipped=flip,
+                out=out,
             )
             self._rows.append((picture, batch, start))
             self._filled, start = batch.stop, stop
@@ -117,9 +122,9 @@ class Batcher:
             yield self._pictures.popleft().poses(self._model.card.keypoints)
 
 
-def _aligned(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+def _aligned(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
     """An array that begins with a cache line: rows of crops that cross lines are a tenth slower to write."""
-    size, line = math.prod(shape), 16
-    memory = np.empty(size + line, np.float32)
+    size, line = math.prod(shape), 64 // np.dtype(dtype).itemsize
+    memory = np.empty(size + line, dtype)
     first = -memory.ctypes.data // memory.itemsize % line
     return memory[first : first + size].reshape(shape)

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 from .codecs import CODECS, Codec
 from .fields import Fields
-from .keypoints import KeypointSet
+from .keypoints import KeypointSet, anonymous_keypoints
 
 METADATA_KEY = "leanpose"
 VERSION = 1
@@ -17,20 +17,23 @@ LARGEST_SIDE = 4096  # of an input; beyond any pose network, and a batch of them
 
 ColorOrder = Literal["rgb", "bgr"]
 Transform = Literal["plain", "udp"]
+Layout = Literal["nchw", "nhwc"]
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What the network's input tensor (batch, 3, height, width) holds.
+    """What the network's input tensor holds, whose dtype is that of the graph.
 
     Attributes:
         size: height and width in pixels.
         color: order of the three channels.
         mean: per channel of the tensor, in grey levels 0..255; the tensor is (pixel - mean) / std.
-        std: per channel of the tensor, in grey levels.
+        std: per channel of the tensor, in grey levels. Integer inputs take grey levels: mean 0, std 1.
         padding: side of the region cut out over the side of the box, before it grows to the input's aspect ratio; 1 for
             models that find persons, whose box is the whole picture.
         transform: how the region maps onto the input, see `leanpose.crop_transforms`.
+        layout: "nchw" for (batch, 3, height, width), "nhwc" for (batch, height, width, 3).
+        border: grey level 0..255 of what lies outside the picture.
     """
 
     size: tuple[int, int]
@@ -39,6 +42,13 @@ class InputSpec:
     std: tuple[float, float, float]
     padding: float
     transform: Transform
+    layout: Layout = "nchw"
+    border: float = 0.0
+
+    @property
+    def tensor_shape(self) -> tuple[int, int, int]:
+        """Of one input in the batch."""
+        return (3, *self.size) if self.layout == "nchw" else (*self.size, 3)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -49,25 +59,39 @@ class InputSpec:
             "std": list(self.std),
             "padding": self.padding,
             "transform": self.transform,
+            "layout": self.layout,
+            "border": self.border,
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> InputSpec:
         """Checks and takes the fields; ValueError names the one that is wrong."""
-        fields = Fields(data, "input")
-        size = fields.numbers("size", 2, least=2, most=LARGEST_SIDE, integers=True)
+        fields = Fields(data, "input", {"layout": "nchw", "border": 0.0})
         mean = fields.numbers("mean", 3)
         std = fields.numbers("std", 3, above=0)
         spec = cls(
-            (int(size[0]), int(size[1])),
+            input_size(fields),
             cast(ColorOrder, fields.choice("color", ("rgb", "bgr"))),
             (mean[0], mean[1], mean[2]),
             (std[0], std[1], std[2]),
             fields.number("padding", above=0),
             cast(Transform, fields.choice("transform", ("plain", "udp"))),
+            input_layout(fields),
+            fields.number("border", least=0, most=255),
         )
         fields.done()
         return spec
+
+
+def input_size(fields: Fields) -> tuple[int, int]:
+    """The field `size`: height and width in pixels."""
+    height, width = fields.numbers("size", 2, least=2, most=LARGEST_SIDE, integers=True)
+    return int(height), int(width)
+
+
+def input_layout(fields: Fields) -> Layout:
+    """The field `layout`."""
+    return cast(Layout, fields.choice("layout", ("nchw", "nhwc")))
 
 
 @dataclass(frozen=True)
@@ -112,6 +136,16 @@ class ModelCard:
     training_data: tuple[str, ...] = field(default=())
     accuracy: tuple[Accuracy, ...] = field(default=())
     license: str = "unknown"
+
+    def check_flip_test(self) -> None:
+        """ValueError where the outputs for a picture and for its mirror image cannot be averaged."""
+        if not self.codec.flips:
+            raise ValueError(f"flip_test: codec {self.codec.type} has none; use flip_test=False")
+        if self.keypoints == anonymous_keypoints(len(self.keypoints)):
+            raise ValueError(
+                f"flip_test: which of the {len(self.keypoints)} keypoints trade places in a mirror image is unknown; "
+                'set the field keypoints.flip_pairs, as in Estimator(model, card={"keypoints.flip_pairs": [[1, 2]]})'
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The card as JSON values; `from_dict` undoes it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, overload
 
@@ -27,7 +27,10 @@ class Estimator:
     picture, or a region of it, and find any number of persons there.
 
     Args:
-        model: path of an ONNX file with a model card, or the name of a packaged model; an existing path wins.
+        model: path of an ONNX file, or the name of a packaged model; an existing path wins.
+        card: None for the card that the file carries, or where it has none for one inferred from the graph; a mapping
+            of fields to set in that card by their paths, as in `leanpose card --set`: {"input.color": "bgr"}; or a
+            whole card in its place.
         providers: "cpu", "cuda", "tensorrt", ONNX Runtime's name of a provider, (name, options), or several of these.
             What is asked for runs, or an error says why not. None takes CUDA where it starts, else the CPU, and logs
             which to the logger "leanpose".
@@ -39,7 +42,9 @@ class Estimator:
     Raises:
         FileNotFoundError: there is no such file or packaged model.
         ImportError: there is no ONNX Runtime; the message says what to install.
-        ValueError: the file is not a sound model, has no card or one that does not fit its graph; an unknown provider.
+        ValueError: the file is not a sound model, its card does not fit its graph, or it has none and the graph alone
+            does not tell what is needed, in which case the message names the fields to set; an unknown provider; a
+            flip test of a model for which none is defined.
         TypeError: an argument is of the wrong type.
         RuntimeError: a provider is not installed or cannot start.
     """
@@ -48,6 +53,7 @@ class Estimator:
         self,
         model: str | os.PathLike[str] = DEFAULT_MODEL,
         *,
+        card: ModelCard | Mapping[str, Any] | None = None,
         providers: Providers = None,
         threads: int | None = None,
         flip_test: bool = False,
@@ -55,8 +61,15 @@ class Estimator:
         given: object = flip_test
         if not isinstance(given, bool):
             raise TypeError(f"flip_test: expected True or False, got {flip_test!r}")
-        self._model = Model(model, providers, threads)
-        self._arguments = {"providers": providers, "threads": threads, "flip_test": flip_test}
+        self._model = Model(model, providers, threads, card)
+        if flip_test:
+            self.card.check_flip_test()
+        self._arguments = {
+            "card": None if card is None else self.card,
+            "providers": providers,
+            "threads": threads,
+            "flip_test": flip_test,
+        }
         self._flip_test = flip_test
 
     @property

@@ -8,13 +8,16 @@ from typing import Any
 
 
 class Fields:
-    """The fields of one JSON object inside a model card; `where` is its path, "" for the card itself."""
+    """The fields of one JSON object inside a model card; `where` is its path, "" for the card itself.
 
-    def __init__(self, data: Mapping[str, Any], where: str) -> None:
+    `younger` holds fields that came later than the first cards, with what they mean where an older card lacks them.
+    """
+
+    def __init__(self, data: Mapping[str, Any], where: str, younger: Mapping[str, Any] | None = None) -> None:
         self._where = where
         if not isinstance(data, Mapping):
             raise ValueError(f"model card: {where or 'card'}: expected an object, got {type(data).__name__}")
-        self._data, self._left = data, set(data)
+        self._data, self._left = {**(younger or {}), **data}, set(data)
 
     def _path(self, name: str) -> str:
         return f"{self._where}.{name}" if self._where else name
@@ -43,12 +46,21 @@ class Fields:
             raise self._fail(name, "one of " + ", ".join(choices), value)
         return value
 
-    def number(self, name: str, *, above: float = -math.inf, most: float = math.inf, integer: bool = False) -> float:
-        """A finite number greater than `above` and at most `most`."""
+    def number(
+        self,
+        name: str,
+        *,
+        above: float = -math.inf,
+        least: float = -math.inf,
+        most: float = math.inf,
+        integer: bool = False,
+    ) -> float:
+        """A finite number greater than `above`, at least `least` and at most `most`."""
         value = self.take(name)
-        if not _is_number(value, integer) or not above < value <= most:
+        if not _is_number(value, integer) or not (value > above and least <= value <= most):
             kind = "an integer" if integer else "a finite number"
             bound = f" above {above:g}" if above > -math.inf else ""
+            bound += f" from {least:g}" if least > -math.inf else ""
             bound += f" up to {most:g}" if most < math.inf else ""
             raise self._fail(name, kind + bound, value)
         return float(value)
@@ -57,10 +69,8 @@ class Fields:
         """A finite number greater than `above`, or null."""
         return None if self.take(name) is None else self.number(name, above=above)
 
-    def flag(self, name: str, *, default: bool | None = None) -> bool:
-        """True or False; a default stands for a field that older cards lack."""
-        if default is not None and name not in self._data:
-            return default
+    def flag(self, name: str) -> bool:
+        """True or False."""
         value = self.take(name)
         if not isinstance(value, bool):
             raise self._fail(name, "true or false", value)

@@ -112,6 +112,11 @@ class KeypointSet:
         return cls(**data)
 
 
+def anonymous_keypoints(count: int) -> KeypointSet:
+    """Keypoints of which nothing is known but their number: no skeleton, no sides, and 0.1 for each sigma."""
+    return KeypointSet(tuple(f"keypoint_{index}" for index in range(count)), (), (), (0.1,) * count)
+
+
 def _elements(field: str, values: Any) -> tuple[Any, ...]:
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         raise TypeError(f"{field}: expected a sequence, got {values!r}")

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
+import numpy.typing as npt
 
-from .card import METADATA_KEY, ModelCard
+from .card import ModelCard
 from .codecs.base import FloatArray
-from .graph import Graph
+from .contracts import card_of
+from .graph import Graph, without_ones
 from .packaged import find_model
 from .runtime import Providers, open_session
+
+CropDtype: TypeAlias = Literal["float32", "float16", "uint8"]
 
 
 class Model:
@@ -18,32 +24,34 @@ class Model:
 
     Attributes:
         path: of the file.
-        card: its model card.
+        card: its model card: that of the file or one inferred from the graph, below the fields that the caller sets.
+        crop_dtype: of the crops that `run` takes.
         providers: ONNX Runtime's names of the providers that run it, in order of preference.
 
     Raises:
         See `leanpose.Estimator`, which passes its arguments on.
     """
 
-    def __init__(self, model: str | os.PathLike[str], providers: Providers = None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        providers: Providers = None,
+        threads: int | None = None,
+        card: ModelCard | Mapping[str, Any] | None = None,
+    ) -> None:
         self.path = find_model(model)
         self._session = open_session(self.path, providers, threads)
         self._graph = Graph.of(self._session)
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        if METADATA_KEY not in metadata:
-            raise ValueError(
-                f"model: '{self.path}' has no model card (metadata key '{METADATA_KEY}'); "
-                "add one with: leanpose card FILE --set ..."
-            )
         try:
-            self.card = ModelCard.from_json(metadata[METADATA_KEY])
-            self._graph.check(self.card)
+            self.card = card_of(self._session, self.path.stem, card)
         except ValueError as error:
             raise ValueError(f"model: '{self.path}': {error}") from error
+        dtype = self._graph.dtype
+        self.crop_dtype: CropDtype = "uint8" if self._graph.takes_integers else cast(CropDtype, dtype)
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
 
-    def run(self, batch: FloatArray) -> list[FloatArray]:
-        """Outputs of the codec, in its order, for an input batch (B, 3, height, width).
+    def run(self, batch: npt.NDArray[Any]) -> list[FloatArray]:
+        """Outputs of the codec, in its order, for B inputs of shape `card.input.tensor_shape` and dtype `crop_dtype`.
 
         A graph of a fixed batch size is run as often as needed.
         """
@@ -53,21 +61,30 @@ class Model:
         parts = []
         for start in range(0, len(batch), fixed):
             part = batch[start : start + fixed]
-            filled = np.concatenate((part, np.zeros((fixed - len(part), *part.shape[1:]), np.float32)))
+            filled = np.concatenate((part, np.zeros((fixed - len(part), *part.shape[1:]), part.dtype)))
             parts.append([output[: len(part)] for output in self._run(filled)])
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
-    def _run(self, batch: FloatArray) -> list[FloatArray]:
+    def _run(self, batch: npt.NDArray[Any]) -> list[FloatArray]:
         names = list(self.card.codec.outputs)
         try:
-            outputs = self._session.run(names, {self._graph.input.name: batch})
+            outputs = self._session.run(names, {self._graph.input.name: batch.astype(self._graph.dtype, copy=False)})
         except Exception as error:  # ONNX Runtime's own classes, of no common base
             raise RuntimeError(f"model: '{self.path}' fails on a batch of shape {batch.shape}: {error}") from error
         shapes = self.card.codec.expected_shapes(len(self.card.keypoints), self.card.input.size)
-        for name, output in zip(names, outputs, strict=True):
-            if output.shape != (len(batch), *shapes[name]):
-                raise ValueError(
-                    f"model card: output {name} has shape {output.shape}, but by the card's codec, keypoints and "
-                    f"input.size it should be {(len(batch), *shapes[name])}"
-                )
-        return [np.asarray(output, np.float32) for output in outputs]
+        return [
+            _shaped(name, np.asarray(output, np.float32), (len(batch), *shapes[name]))
+            for name, output in zip(names, outputs, strict=True)
+        ]
+
+
+def _shaped(name: str, output: FloatArray, expected: tuple[int | None, ...]) -> FloatArray:
+    """The output in the expected shape, from which axes of length 1 may set it apart; None is any length."""
+    if len(output.shape) == len(expected) and all(w in (None, h) for h, w in zip(output.shape, expected, strict=True)):
+        return output
+    if None not in expected and without_ones(output.shape) == without_ones(expected):
+        return output.reshape([length for length in expected if length is not None])
+    raise ValueError(
+        f"model card: output {name} has shape {output.shape}, but by the card's codec, keypoints and "
+        f"input.size it should be {tuple('any' if length is None else length for length in expected)}"
+    )

@@ -6,33 +6,10 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
-from ..card import ModelCard
-from ..codecs import CODECS, SimCC
-from ..graph import Graph
-from ..keypoints import COCO17
+from ..contracts import card_of, edited_card, parse_fields
 from ..metadata import read_card_json, write_card
 from ..runtime import open_session
-
-# The commonest contract of SimCC models; the card still has to fit the graph when the file is opened.
-_START: dict[str, Any] = {
-    "version": 1,
-    "name": "model",
-    "input": {
-        "size": [256, 192],
-        "color": "rgb",
-        "mean": [123.675, 116.28, 103.53],
-        "std": [58.395, 57.12, 57.375],
-        "padding": 1.25,
-        "transform": "plain",
-    },
-    "codec": {"type": SimCC.type, **SimCC().to_dict()},
-    "keypoints": COCO17.to_dict(),
-    "training_data": [],
-    "accuracy": [],
-    "license": "unknown",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,44 +28,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the card and print it."""
     stored = read_card_json(options.file)
-    if stored is None:
-        data = {**json.loads(json.dumps(_START)), "name": options.file.stem}
-        print("the file has no card: starting from an RTMPose-style SimCC model of COCO-17 keypoints", file=sys.stderr)
-    else:
-        # Not checked yet: --set may be there to mend it.
-        data = json.loads(stored)
-        if not isinstance(data, dict):
-            raise ValueError(f"model card: expected a JSON object, got {type(data).__name__}")
-    for assignment in options.set:
-        _assign(data, assignment)
-    card = ModelCard.from_dict(data)
+    given = parse_fields(options.set)
     try:
-        Graph.of(open_session(options.file, "cpu")).check(card)
+        session = open_session(options.file, "cpu")
     except ImportError:
+        if stored is None:
+            raise
         print("no ONNX Runtime is installed: the card is not checked against the graph", file=sys.stderr)
+        card = edited_card(stored, given)
+    else:
+        card = card_of(session, options.file.stem, given)
+    if stored is None:
+        print(f"the file has no card: read from its graph as {card.codec.type}", file=sys.stderr)
     if options.set or options.output or stored is None:
         write_card(options.file, card, options.output)
     print(json.dumps(card.to_dict(), indent=2, ensure_ascii=False))
     return 0
-
-
-def _assign(data: dict[str, Any], assignment: str) -> None:
-    path, equals, text = assignment.partition("=")
-    if not equals:
-        raise ValueError(f"--set {assignment}: expected FIELD=VALUE")
-    *parents, name = path.split(".")
-    node = data
-    for parent in parents:
-        node = node.get(parent, None)  # type: ignore[assignment]
-        if not isinstance(node, dict):
-            raise ValueError(f"--set {assignment}: the card has no object {parent!r}")
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = text
-    if path == "codec.type" and value != node.get(name) and isinstance(value, str) and value in CODECS:
-        node.clear()  # the parameters of one codec mean nothing to another
-        node.update(CODECS[value]().to_dict())
-        if CODECS[value].finds_persons:
-            _assign(data, "input.padding=1.0")  # whole pictures come without a margin
-    node[name] = value

@@ -46,6 +46,7 @@ class Codec(ABC):
     type: ClassVar[str]  # its name in a model card
     output_fields: ClassVar[tuple[str, ...]]  # the parameters that name output tensors
     finds_persons: ClassVar[bool] = False  # whether an input holds any number of persons, else the one that it shows
+    flips: ClassVar[bool] = True  # whether there is a flip test
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -70,8 +71,11 @@ class Codec(ABC):
         """Checks and takes the parameters, without `type`; ValueError names the field that is wrong."""
 
     @abstractmethod
-    def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
-        """The shape of each output for one input, without the batch axis; ValueError where a field does not fit."""
+    def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int | None, ...]]:
+        """The shape of each output for one input, without the batch axis; None is any length.
+
+        ValueError where a field does not fit.
+        """
 
     @abstractmethod
     def decode(self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64]) -> Decoded:

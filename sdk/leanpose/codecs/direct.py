@@ -53,7 +53,7 @@ class Keypoints(Codec):
         codec.require_two_outputs()
         return codec
 
-    def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+    def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int | None, ...]]:
         if self.size != tuple(input_size):
             raise ValueError(
                 f"model card: field codec.size: expected that of the input, {list(input_size)}, got {list(self.size)}"

@@ -41,12 +41,12 @@ class SimCC(Codec):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> SimCC:
-        fields = Fields(data, "codec")
+        fields = Fields(data, "codec", {"refine": False})
         codec = cls(
             fields.number("split_ratio", above=0),
             cast(ScoreRule, fields.choice("score_rule", SCORE_RULES)),
             fields.optional_number("temperature", above=0),
-            fields.flag("refine", default=False),
+            fields.flag("refine"),
             fields.text("x"),
             fields.text("y"),
         )
@@ -54,7 +54,7 @@ class SimCC(Codec):
         codec.require_two_outputs()
         return codec
 
-    def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+    def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int | None, ...]]:
         height, width = input_size
         return {
             self.x: (num_keypoints, round(width * self.split_ratio)),
