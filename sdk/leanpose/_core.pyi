@@ -52,6 +52,20 @@ def group_keypoints(
     refine: bool = True,
     nms_window: int = 5,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
+def letterbox(
+    image: NDArray[np.uint8],
+    input_size: tuple[int, int],
+    mean: ArrayLike,
+    std: ArrayLike,
+    color: Literal["rgb", "bgr"],
+    border: ArrayLike = (0, 0, 0),
+    *,
+    resize: Literal["letterbox", "letterbox_center", "stretch"] = "letterbox",
+    dtype: Literal["float32", "float16", "uint8"] = "float32",
+    layout: Literal["nchw", "nhwc"] = "nchw",
+    threads: int = 1,
+    out: NDArray[Any] | None = None,
+) -> tuple[NDArray[Any], NDArray[np.float64]]: ...
 def linear_assignment(cost: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
 @overload
 def simcc_bins_to_input(bins: float, split_ratio: float) -> float: ...

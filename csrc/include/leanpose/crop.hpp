@@ -26,6 +26,11 @@ enum class ColorOrder { rgb, bgr };
 enum class Element { float32, float16, uint8 };  // uint8: rounded to nearest, saturated
 enum class Layout { nchw, nhwc };
 
+// Where the picture ends. blended: the outermost pixels fade into the border over one pixel's length. sharp: pixels are
+// squares, so that the picture reaches half a pixel beyond their centres; its edge repeats in there, the border begins
+// behind.
+enum class Edge { blended, sharp };
+
 // What a network takes in: (sample - mean) / std, crop after crop.
 struct CropFormat {
     int width, height;
@@ -35,6 +40,7 @@ struct CropFormat {
     Element element = Element::float32;
     Layout layout = Layout::nchw;
     bool flipped = false;  // each crop is followed by its mirror image
+    Edge edge = Edge::blended;
 };
 
 // One person: a picture and the map from input pixels to it.
@@ -138,8 +144,8 @@ private:
     template <class T>
     void run_as(const CropItem& item, int first, int last, T* out) {
         const Affine& transform = item.transform;
-        const bool separable =
-            transform.xv == 0.0 && transform.yu == 0.0 && std::abs(transform.xu) <= largest_separable_step;
+        const bool upright = transform.xv == 0.0 && transform.yu == 0.0;
+        const bool separable = upright && std::abs(transform.xu) <= largest_separable_step;
         if (separable) {
             prepare_columns(*item.image, transform);
         }
@@ -156,8 +162,11 @@ private:
                     planes[c] = direct ? row + target_[c] * plane : planes[c];
                 }
             }
-            if (separable) {
-                separable_row(*item.image, transform.yv * v + transform.yc, planes);
+            const double y = settled(transform.yv * v + transform.yc, item.image->height);
+            if (upright && !touches(y, item.image->height)) {
+                border_row(planes);
+            } else if (separable) {
+                separable_row(*item.image, y, planes);
             } else {
                 general_row(*item.image, transform, v, planes);
             }
@@ -167,12 +176,29 @@ private:
         }
     }
 
+    // The coordinate to sample at: itself, unless edges are sharp.
+    double settled(double coordinate, int length) const {
+        if (format_.edge == Edge::blended) {
+            return coordinate;
+        }
+        if (coordinate < 0.0) {
+            return coordinate >= -0.5 ? 0.0 : -1.0;
+        }
+        return coordinate > length - 1.0 ? (coordinate <= length - 0.5 ? length - 1.0 : length) : coordinate;
+    }
+
+    void border_row(const std::array<float*, 3>& planes) const {
+        for (std::size_t c = 0; c < 3; ++c) {
+            std::fill_n(planes[c], format_.width, channels_[c].border * channels_[c].scale + channels_[c].bias);
+        }
+    }
+
     // Which columns of the picture a row needs, and where each pixel lies in them.
     void prepare_columns(const ImageView& image, const Affine& transform) {
         std::int64_t low = std::numeric_limits<std::int64_t>::max();
         std::int64_t high = std::numeric_limits<std::int64_t>::min();
         const auto at = [&](int u) {
-            const double x = transform.xu * u + transform.xc;
+            const double x = settled(transform.xu * u + transform.xc, image.width);
             // outside, both neighbours are border
             return touches(x, image.width) ? position(x) : Position{x >= image.width ? image.width : -2, 0.0F};
         };
@@ -202,13 +228,8 @@ private:
         }
     }
 
+    // Needs touches(coordinate, image.height).
     void separable_row(const ImageView& image, double coordinate, const std::array<float*, 3>& planes) {
-        if (!touches(coordinate, image.height)) {
-            for (std::size_t c = 0; c < 3; ++c) {
-                std::fill_n(planes[c], format_.width, channels_[c].border * channels_[c].scale + channels_[c].bias);
-            }
-            return;
-        }
         const Position y = position(coordinate);
         const std::ptrdiff_t count = 3 * (end_ - begin_);
         float* const columns = columns_.data() + 3 * (begin_ - first_column_);
@@ -256,6 +277,7 @@ private:
 
     // Any point, even NaN or infinite: a neighbour outside the picture has the border's colour.
     void sample_anywhere(const ImageView& image, Point point, int u, const std::array<float*, 3>& planes) const {
+        point = {settled(point.x, image.width), settled(point.y, image.height)};
         const bool near = touches(point.x, image.width) && touches(point.y, image.height);
         const Position x = near ? position(point.x) : Position{-2, 0.0F};
         const Position y = near ? position(point.y) : Position{-2, 0.0F};
