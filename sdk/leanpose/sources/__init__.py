@@ -1,7 +1,8 @@
-"""Where frames come from."""
+"""Where frames come from: videos, pictures, folders, globs, cameras, iterables."""
 
 from __future__ import annotations
 
 from .frame import Frame
+from .source import PICTURE_SUFFIXES, Backend, Source, SourceLike, open_source
 
-__all__ = ["Frame"]
+__all__ = ["PICTURE_SUFFIXES", "Backend", "Frame", "Source", "SourceLike", "open_source"]
