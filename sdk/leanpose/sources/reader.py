@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any
@@ -70,7 +71,7 @@ class Pictures(Reader):
                 yield picture
                 given += 1
                 continue
-            name = f"'{picture}'" if hasattr(picture, "__fspath__") or isinstance(picture, str) else self.name
+            name = os.fsdecode(picture) if isinstance(picture, str | os.PathLike) else self.name
             try:
                 image = load_image(picture)
             except TypeError as error:  # the caller's mistake, which every frame to come would repeat
@@ -79,7 +80,7 @@ class Pictures(Reader):
                 problem = error
                 self.skip(index, name, error)
             else:
-                yield Frame(image, index, index / (self.fps or DEFAULT_FPS), name.strip("'"))
+                yield Frame(image, index, index / (self.fps or DEFAULT_FPS), name)
                 given += 1
         if problem is not None and not given:
             raise problem

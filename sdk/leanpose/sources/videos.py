@@ -42,9 +42,7 @@ class OpenCVVideo(_Video):
 
     def __init__(self, path: str, fps: float | None) -> None:
         if not is_utf8(path):
-            raise ValueError(
-                f"source: the name of {os.fsencode(path)!r} is not UTF-8, as OpenCV needs it; rename the file"
-            )
+            raise ValueError(f"source: the name of {os.fsencode(path)!r} is not UTF-8, which OpenCV needs; rename it")
         self._capture = cv2.VideoCapture(path)
         if not self._capture.isOpened():
             raise ValueError(f"source: '{path}' is no picture and no video that OpenCV can open, or it is damaged")
