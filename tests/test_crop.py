@@ -19,13 +19,7 @@ STD = np.array([58.395, 57.12, 57.375])
 BORDER = (114, 30, 250)
 IDENTITY = np.array([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
 
-
-@pytest.fixture(autouse=True, scope="module", params=_core.simd_levels())
-def simd(request):
-    """Every test runs on every instruction set of this machine."""
-    best = _core.simd_level()
-    yield _core.use_simd(request.param)
-    _core.use_simd(best)
+pytestmark = pytest.mark.usefixtures("simd")
 
 
 def picture(height, width, seed=0):

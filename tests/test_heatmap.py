@@ -17,13 +17,6 @@ MAPPINGS = ("plain", "half_pixel", "udp")
 IDENTITY = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 
-@pytest.fixture(params=_core.simd_levels())
-def level(request):
-    best = _core.simd_level()
-    yield _core.use_simd(request.param)
-    _core.use_simd(best)
-
-
 def identities(batch):
     return np.tile(IDENTITY, (batch, 1, 1))
 
@@ -114,7 +107,7 @@ def assert_matches(actual, expected, atol=1e-3):
 
 @pytest.mark.parametrize("refine", REFINEMENTS)
 @pytest.mark.parametrize("shape", [(1, 17, 64, 48), (3, 5, 20, 33), (0, 4, 64, 48)])
-def test_matches_numpy_and_opencv(shape, refine, level):
+def test_matches_numpy_and_opencv(shape, refine, simd):
     maps = random_maps(*shape)
     transforms = np.random.default_rng(2).normal(0, 5, (shape[0], 2, 3))
     for mapping, stride in (("plain", 4), ("half_pixel", 2.5), ("udp", 4)):
@@ -170,7 +163,7 @@ def test_udp_refines_at_the_border():
     assert xy[0, 0, 1] == pytest.approx(7.2, abs=0.01)
 
 
-def test_full_resolution_equals_argmax_with_ties(level):
+def test_full_resolution_equals_argmax_with_ties(simd):
     generator = np.random.default_rng(6)
     for shape, levels in (((17, 256, 192), 2**24), ((17, 256, 192), 40), ((5, 61, 17), 2), ((3, 31, 1), 1)):
         maps = generator.integers(-levels, levels, shape).astype(np.float32)
@@ -180,7 +173,7 @@ def test_full_resolution_equals_argmax_with_ties(level):
         np.testing.assert_array_equal(scores[0], flat.max(1))
 
 
-def test_first_of_equal_maxima_in_any_two_cells(level):
+def test_first_of_equal_maxima_in_any_two_cells(simd):
     height, width = 40, 35
     for first, second in np.random.default_rng(7).integers(0, height * width, (300, 2)):
         maps = np.zeros((1, 1, height, width), np.float32)
@@ -200,7 +193,7 @@ def test_first_of_equal_maxima_in_any_two_cells(level):
         ({}, (0, 0), 0.0),
     ],
 )
-def test_nan_and_infinity(values, cell, score, refine, level):
+def test_nan_and_infinity(values, cell, score, refine, simd):
     maps = np.zeros((1, 1, 7, 7), np.float32)
     for (x, y), value in values.items():
         maps[0, 0, y, x] = value

@@ -13,13 +13,7 @@ from leanpose import _core
 RULES = {"min": np.minimum, "mean": lambda a, b: (a + b) / 2, "max": np.maximum, "product": np.multiply}
 IDENTITY = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
-
-@pytest.fixture(autouse=True, scope="module", params=_core.simd_levels())
-def simd(request):
-    """Every test runs on every instruction set of this machine."""
-    best = _core.simd_level()
-    yield _core.use_simd(request.param)
-    _core.use_simd(best)
+pytestmark = pytest.mark.usefixtures("simd")
 
 
 def logits(*shape, seed=0):
