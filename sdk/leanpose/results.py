@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import index
-from typing import Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
 from .drawing import draw_poses
 from .images import ImageLike
+from .interop import to_dataframe, to_supervision
 from .keypoints import KeypointSet
+
+if TYPE_CHECKING:
+    import pandas
+    import supervision
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -243,6 +248,25 @@ class Poses:
 
     def _triples(self) -> FloatArray:
         return np.concatenate([self.xy, self.keypoint_scores[..., None]], axis=2)
+
+    def to_supervision(self) -> supervision.KeyPoints:
+        """The persons as `supervision.KeyPoints`, for the annotators and filters of that package.
+
+        ``keypoint_confidence`` holds `keypoint_scores`, ``detection_confidence`` `scores`; class id is 0, class name
+        "person", and ``data["tracker_id"]`` holds `track_ids` where there are some. Missing keypoints are 0, 0 with
+        confidence 0, as that package has it. ImportError where it is not installed.
+        """
+        return to_supervision(self)
+
+    def to_dataframe(self, frame: int | str | None = None) -> pandas.DataFrame:
+        """A pandas table with a row per person and keypoint, N times K; ImportError where pandas is not installed.
+
+        Columns: ``frame`` as given, without it left out; ``person`` from 0; ``track_id``, <NA> where there is none;
+        ``person_score`` as in `scores`; ``keypoint``, a category in the order of `names`; ``x`` and ``y`` in pixels,
+        NaN where missing; ``score``. Tables of several frames go together by ``pandas.concat``; one row per person
+        is ``table.pivot(index="person", columns="keypoint", values=["x", "y", "score"])``.
+        """
+        return to_dataframe(self, frame)
 
     def draw(
         self, image: ImageLike, *, threshold: float = 0.3, boxes: bool = False, ids: bool = True
