@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from leanpose import AssociativeEmbedding, Heatmap, InputSpec, KeypointSet, ModelCard, SimCC
 from leanpose.metadata import write_card
@@ -184,6 +184,56 @@ def crowd_picture(
             picture[..., channel] = np.maximum(picture[..., channel], cone)
             picture[..., 0][distance < radius + 3] = 20 * number
     return picture
+
+
+def constant_model(
+    path: Path,
+    image: Sequence[int | str | None],
+    outputs: Mapping[str, npt.NDArray[Any]],
+    card: ModelCard | None = None,
+    dtype: int = TensorProto.FLOAT,
+) -> Path:
+    """Its outputs, given for one picture, are the same for any."""
+    nodes = [
+        helper.make_node("Cast", ["image"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["floats"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["zeros"]),  # of each picture
+    ]
+    tensors = [helper.make_tensor("zero", TensorProto.FLOAT, [], [0.0])]
+    for name, values in outputs.items():
+        axes = numpy_helper.from_array(np.array([-1] + [1] * values.ndim), f"axes of {name}")
+        tensors += [axes, numpy_helper.from_array(values[None].astype(np.float32), f"values of {name}")]
+        nodes += [
+            helper.make_node("Reshape", ["zeros", axes.name], [f"zeros of {name}"]),
+            helper.make_node("Add", [f"zeros of {name}", f"values of {name}"], [name]),
+        ]
+    graph = helper.make_graph(
+        nodes,
+        "constant",
+        [helper.make_tensor_value_info("image", dtype, image)],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [image[0], *values.shape])
+            for name, values in outputs.items()
+        ],
+        tensors,
+    )
+    return save_model(path, helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), card)
+
+
+def taking(graph: onnx.ModelProto, dtype: int, layout: str) -> onnx.ModelProto:
+    """A graph of pictures in float planes, changed to take another dtype or layout."""
+    taken = onnx.ModelProto()
+    taken.CopyFrom(graph)
+    image = taken.graph.input[0]
+    planes = [(d.dim_param or d.dim_value) for d in image.type.tensor_type.shape.dim]
+    shape = planes if layout == "nchw" else [planes[0], *planes[2:], planes[1]]
+    for node in taken.graph.node:
+        node.input[:] = ["planes" if name == image.name else name for name in node.input]
+    order = [0, 1, 2, 3] if layout == "nchw" else [0, 3, 1, 2]
+    taken.graph.node.insert(0, helper.make_node("Transpose", ["floats"], ["planes"], perm=order))
+    taken.graph.node.insert(0, helper.make_node("Cast", [image.name], ["floats"], to=TensorProto.FLOAT))
+    image.CopyFrom(helper.make_tensor_value_info(image.name, dtype, shape))
+    return taken
 
 
 def dots_picture(

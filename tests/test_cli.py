@@ -13,7 +13,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from leanpose import AssociativeEmbedding, Estimator, Heatmap, ModelCard, load_image
+from leanpose import COCO17, AssociativeEmbedding, Estimator, Heatmap, ModelCard, load_image
 from leanpose.cli import COMMANDS, main
 from leanpose.metadata import read_card_json
 from models import (
@@ -21,6 +21,7 @@ from models import (
     CROWD_SIZE,
     DOTS,
     SIZE,
+    constant_model,
     crowd_model,
     crowd_picture,
     dot_card,
@@ -348,6 +349,44 @@ def test_card_makes_a_bare_model_usable(shop: Shop) -> None:
     estimator = Estimator(bare, threads=1)
     assert estimator.card == card
     np.testing.assert_array_equal(estimator.predict(shop.picture).xy, [CENTERS])
+
+
+def test_card_reads_what_the_graph_tells_and_writes_it(shop: Shop) -> None:
+    path = constant_model(shop.folder / "hrnet.onnx", ["batch", 3, 256, 192], {"output": np.zeros((17, 64, 48))})
+    code, out, err = shop.run("card", path)
+    assert code == 0
+    assert err == "the file has no card: read from its graph as heatmap\n"
+    card = ModelCard.from_json(out)
+    assert (card.name, card.codec, card.keypoints) == ("hrnet", Heatmap(heatmaps="output"), COCO17)
+    assert Estimator(path, threads=1).card == card == ModelCard.from_json(read_card_json(path) or "")
+
+
+def test_card_and_predict_name_the_fields_that_settle_an_ambiguity(shop: Shop) -> None:
+    stages = {"a": np.zeros((17, 64, 48)), "b": np.zeros((17, 64, 48))}
+    path = constant_model(shop.folder / "stages.onnx", ["batch", 3, 256, 192], stages)
+    before = path.read_bytes()
+    code, out, err = shop.run("card", path)
+    assert (code, out) == (1, "")
+    assert "can be read in 4 ways: inputs image [batch, 3, 256, 192]; outputs a [batch, 17, 64, 48]; b [" in err
+    assert "leanpose card FILE --set codec.type=heatmap --set codec.heatmaps=b" in err
+    assert path.read_bytes() == before
+    code, err = shop.predict(shop.picture, "--model", path)
+    assert code == 1
+    assert "can be read in 4 ways" in err
+    code, out, _ = shop.run("card", path, "--set", "codec.type=heatmap", "--set", "codec.heatmaps=b")
+    assert code == 0
+    assert ModelCard.from_json(out).codec == Heatmap(heatmaps="b")
+
+
+def test_card_of_a_file_without_one_needs_a_runtime(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = save_model(shop.folder / "bare.onnx", dot_graph(), None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    code, out, err = shop.run("card", bare)
+    assert (code, out) == (1, "")
+    assert "found no ONNX Runtime" in err
+    code, _, err = shop.run("card", shop.model, "--set", "name=other")
+    assert code == 0
+    assert "the card is not checked against the graph" in err
 
 
 def test_card_of_another_codec_starts_from_its_parameters(shop: Shop) -> None:

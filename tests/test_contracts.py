@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from leanpose import COCO17, AssociativeEmbedding, Heatmap, KeypointSet, ModelCard, SimCC
+from leanpose import COCO17, AssociativeEmbedding, Heatmap, Keypoints, KeypointSet, ModelCard, OneStage, SimCC
 from leanpose.contracts import infer_card, parse_fields
 from leanpose.graph import Graph, Tensor
 from leanpose.keypoints import CROWDPOSE14, MPII16, anonymous_keypoints
@@ -182,6 +182,71 @@ def test_each_way_out_of_an_ambiguity_works(image: Shape, outputs: dict[str, Sha
         graph.check(cards[-1])
         assert all(repr(value).replace("'", '"') in message for value in fields.values())
     assert all(first.codec != second.codec for i, first in enumerate(cards) for second in cards[:i])
+
+
+WHOLE = (1, 3, 640, 640)
+
+
+@pytest.mark.parametrize(
+    ("image", "outputs", "codec"),
+    [
+        (WHOLE, {"output0": (1, 56, 8400)}, OneStage((640, 640))),
+        (WHOLE, {"output0": (1, 47, 8400)}, OneStage((640, 640))),
+        ((1, 3, 384, 640), {"output0": (1, 56, 5040)}, OneStage((384, 640))),
+        ((1, 3, 1280, 1280), {"rows": (1, 56, 34000)}, OneStage((1280, 1280), rows="rows")),
+        (WHOLE, {"output0": (1, 300, 57)}, OneStage((640, 640), "yolo_end_to_end", nms_threshold=None)),
+        (WHOLE, {"output0": (1, 0, 57)}, OneStage((640, 640), "yolo_end_to_end", nms_threshold=None)),
+        (
+            (1, 256, 256, 3),
+            {"output_0": (1, 6, 56)},
+            OneStage((256, 256), "movenet", nms_threshold=None, rows="output_0"),
+        ),
+        ((1, 192, 192, 3), {"out": (1, 1, 17, 3)}, Keypoints((192, 192), "normalised", "yx", "out", None)),
+    ],
+)
+def test_contracts_of_other_inputs(image: Shape, outputs: Mapping[str, Shape], codec: Any) -> None:
+    card = inferred(image, outputs)
+    assert card.codec == codec
+    assert card.input.padding == (1.0 if codec.finds_persons else 1.25)
+    yolo = isinstance(codec, OneStage) and codec.form != "movenet"
+    assert (card.input.std[0], card.input.border) == ((255, 114) if yolo else (1, 0))
+
+
+def test_rows_of_other_keypoints_or_classes_need_the_codec() -> None:
+    for outputs in ({"output0": (1, 68, 8400)}, {"output0": (1, 300, 69)}):
+        assert "no known contract" in refused(WHOLE, outputs)
+        card = inferred(WHOLE, outputs, codec__type="one_stage")
+        assert card.keypoints == anonymous_keypoints(21)
+    outputs = {"output0": (1, 4 + 3 + 51, 8400)}
+    assert "no known contract" in refused(WHOLE, outputs)
+    assert inferred(WHOLE, outputs, codec__classes=3).codec == OneStage((640, 640), classes=3)
+    assert "ask for output output0 [batch, 56, any]" in refused(WHOLE, outputs, codec__type="one_stage")
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"output0": (1, 84, 8400)},
+        {"output0": (1, 300, 6)},
+        {"output0": (1, 25200, 57)},
+        {"output0": (1, 8400, 56)},
+        {"output0": (1, 56, 8401)},
+        {"dets": (1, 100, 5), "labels": (1, 100)},
+        {"scores": (1, 1, 2125), "boxes": (1, 2125, 4)},
+    ],
+)
+def test_detectors_and_other_rows_are_no_poses(outputs: dict[str, Shape]) -> None:
+    assert "no known contract" in refused(WHOLE, outputs)
+
+
+def test_keypoints_as_numbers_need_their_unit() -> None:
+    pair = {"places": (1, 17, 2), "scores": (1, 17)}
+    for outputs in (pair, {"places": (1, 17, 3)}):
+        assert "does not tell codec.unit" in refused(SQUARE, outputs)
+    codec = Keypoints((256, 256), "normalised", keypoints="places")
+    assert inferred(SQUARE, pair, codec__unit="normalised").codec == codec
+    triple = inferred(SQUARE, {"places": (1, 17, 3)}, codec__unit="pixel", codec__order="yx").codec
+    assert triple == Keypoints((256, 256), "pixel", "yx", "places", None)
 
 
 UNKNOWN: dict[str, tuple[Shape, dict[str, Shape]]] = {

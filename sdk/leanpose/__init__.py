@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from ._core import crop_transforms, simcc_bins_to_input, simcc_input_to_bins
 from .card import Accuracy, InputSpec, ModelCard
-from .codecs import AssociativeEmbedding, Heatmap, Keypoints, SimCC
+from .codecs import AssociativeEmbedding, Heatmap, Keypoints, OneStage, SimCC
 from .estimator import Estimator
 from .images import load_image
 from .keypoints import COCO17, KeypointSet
@@ -26,6 +26,7 @@ __all__ = [
     "KeypointSet",
     "Keypoints",
     "ModelCard",
+    "OneStage",
     "Poses",
     "SimCC",
     "__version__",

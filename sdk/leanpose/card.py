@@ -13,7 +13,6 @@ from .keypoints import KeypointSet, anonymous_keypoints
 
 METADATA_KEY = "leanpose"
 VERSION = 1
-LARGEST_SIDE = 4096  # of an input; beyond any pose network, and a batch of them still fits into memory
 
 ColorOrder = Literal["rgb", "bgr"]
 Transform = Literal["plain", "udp"]
@@ -70,7 +69,7 @@ class InputSpec:
         mean = fields.numbers("mean", 3)
         std = fields.numbers("std", 3, above=0)
         spec = cls(
-            input_size(fields),
+            fields.size("size"),
             cast(ColorOrder, fields.choice("color", ("rgb", "bgr"))),
             (mean[0], mean[1], mean[2]),
             (std[0], std[1], std[2]),
@@ -81,12 +80,6 @@ class InputSpec:
         )
         fields.done()
         return spec
-
-
-def input_size(fields: Fields) -> tuple[int, int]:
-    """The field `size`: height and width in pixels."""
-    height, width = fields.numbers("size", 2, least=2, most=LARGEST_SIDE, integers=True)
-    return int(height), int(width)
 
 
 def input_layout(fields: Fields) -> Layout:
@@ -140,7 +133,7 @@ class ModelCard:
     def check_flip_test(self) -> None:
         """ValueError where the outputs for a picture and for its mirror image cannot be averaged."""
         if not self.codec.flips:
-            raise ValueError(f"flip_test: codec {self.codec.type} has none; use flip_test=False")
+            raise ValueError(f"flip_test: there is none for models of codec {self.codec.type}; use flip_test=False")
         if self.keypoints == anonymous_keypoints(len(self.keypoints)):
             raise ValueError(
                 f"flip_test: which of the {len(self.keypoints)} keypoints trade places in a mirror image is unknown; "

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+LARGEST_SIDE = 4096  # of an input; beyond any pose network, and a batch of them still fits into memory
+
 
 class Fields:
     """The fields of one JSON object inside a model card; `where` is its path, "" for the card itself.
@@ -65,9 +67,20 @@ class Fields:
             raise self._fail(name, kind + bound, value)
         return float(value)
 
-    def optional_number(self, name: str, *, above: float = -math.inf) -> float | None:
-        """A finite number greater than `above`, or null."""
-        return None if self.take(name) is None else self.number(name, above=above)
+    def optional_number(
+        self, name: str, *, above: float = -math.inf, least: float = -math.inf, most: float = math.inf
+    ) -> float | None:
+        """As `number`, or null."""
+        return None if self.take(name) is None else self.number(name, above=above, least=least, most=most)
+
+    def optional_text(self, name: str) -> str | None:
+        """A string that is not empty, or null."""
+        return None if self.take(name) is None else self.text(name)
+
+    def size(self, name: str) -> tuple[int, int]:
+        """Height and width of an input in pixels."""
+        height, width = self.numbers(name, 2, least=2, most=LARGEST_SIDE, integers=True)
+        return int(height), int(width)
 
     def flag(self, name: str) -> bool:
         """True or False."""

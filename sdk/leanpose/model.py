@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
@@ -63,7 +63,7 @@ class Model:
             part = batch[start : start + fixed]
             filled = np.concatenate((part, np.zeros((fixed - len(part), *part.shape[1:]), part.dtype)))
             parts.append([output[: len(part)] for output in self._run(filled)])
-        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+        return [_joined(outputs) for outputs in zip(*parts, strict=True)]
 
     def _run(self, batch: npt.NDArray[Any]) -> list[FloatArray]:
         names = list(self.card.codec.outputs)
@@ -76,6 +76,19 @@ class Model:
             _shaped(name, np.asarray(output, np.float32), (len(batch), *shapes[name]))
             for name, output in zip(names, outputs, strict=True)
         ]
+
+
+def _joined(parts: Sequence[FloatArray]) -> FloatArray:
+    """The outputs of several runs, NaN behind the end of those that are shorter than others on some axis."""
+    longest = tuple(max(lengths) for lengths in zip(*(part.shape[1:] for part in parts), strict=True))
+    if all(part.shape[1:] == longest for part in parts):
+        return np.concatenate(parts)
+    joined = np.full((sum(map(len, parts)), *longest), np.nan, np.float32)
+    start = 0
+    for part in parts:
+        joined[(slice(start, start + len(part)), *map(slice, part.shape[1:]))] = part
+        start += len(part)
+    return joined
 
 
 def _shaped(name: str, output: FloatArray, expected: tuple[int | None, ...]) -> FloatArray:

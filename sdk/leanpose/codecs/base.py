@@ -51,7 +51,8 @@ class Codec(ABC):
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the output tensors that `decode` takes, in its order."""
-        return tuple(getattr(self, field) for field in self.output_fields)
+        names = (getattr(self, field) for field in self.output_fields)
+        return tuple(name for name in names if name is not None)
 
     def to_dict(self) -> dict[str, Any]:
         """The parameters as JSON values."""
@@ -60,10 +61,9 @@ class Codec(ABC):
 
     def require_two_outputs(self) -> None:
         """ValueError where both of two output fields name the same tensor."""
-        first, second = self.outputs
-        if first == second:
+        if len(set(self.outputs)) < len(self.outputs):
             names = " and ".join(f"codec.{field}" for field in self.output_fields)
-            raise ValueError(f"model card: fields {names}: expected two outputs, got {first!r} for both")
+            raise ValueError(f"model card: fields {names}: expected two outputs, got {self.outputs[0]!r} for both")
 
     @classmethod
     @abstractmethod
@@ -86,7 +86,6 @@ class Codec(ABC):
             transforms: (B, 2, 3) from input pixels to pixels of the picture.
         """
 
-    @abstractmethod
     def decode_flipped(
         self,
         outputs: Sequence[FloatArray],
@@ -101,4 +100,16 @@ class Codec(ABC):
             flipped: the same for the mirror images, in which input pixel u is pixel width - 1 - u.
             transforms: as in `decode`, of the pictures.
             flip_index: (K,) the keypoint that each becomes in a mirror image.
+
+        Raises:
+            ValueError: there is no flip test, as `flips` says.
         """
+        raise ValueError(f"flip_test: there is none for models of codec {self.type}; use flip_test=False")
+
+
+def require_size(size: tuple[int, int], input_size: tuple[int, int]) -> None:
+    """ValueError where a codec is for inputs of another size."""
+    if size != tuple(input_size):
+        raise ValueError(
+            f"model card: field codec.size: expected that of the input, {list(input_size)}, got {list(size)}"
+        )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..fields import Fields
-from .base import Codec, Decoded, FloatArray
+from .base import Codec, Decoded, FloatArray, require_size
 
 Unit = Literal["pixel", "normalised"]
 Order = Literal["xy", "yx"]
@@ -27,7 +27,8 @@ class Keypoints(Codec):
         unit: "pixel", of the input; "normalised", 0 to 1 over each side: pixel = value * side.
         order: of the two coordinates.
         keypoints: name of the output (batch, K, 2).
-        scores: name of the output (batch, K).
+        scores: name of the output (batch, K); None where that of keypoints is (batch, K, 3), the score last, as
+            MoveNet's.
     """
 
     type: ClassVar[str] = "keypoints"
@@ -36,32 +37,30 @@ class Keypoints(Codec):
     unit: Unit = "pixel"
     order: Order = "xy"
     keypoints: str = "keypoints"
-    scores: str = "scores"
+    scores: str | None = "scores"
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Keypoints:
         fields = Fields(data, "codec")
-        height, width = fields.numbers("size", 2, least=1, integers=True)
         codec = cls(
-            (int(height), int(width)),
+            fields.size("size"),
             cast(Unit, fields.choice("unit", UNITS)),
             cast(Order, fields.choice("order", ORDERS)),
             fields.text("keypoints"),
-            fields.text("scores"),
+            fields.optional_text("scores"),
         )
         fields.done()
         codec.require_two_outputs()
         return codec
 
     def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int | None, ...]]:
-        if self.size != tuple(input_size):
-            raise ValueError(
-                f"model card: field codec.size: expected that of the input, {list(input_size)}, got {list(self.size)}"
-            )
+        require_size(self.size, input_size)
+        if self.scores is None:
+            return {self.keypoints: (num_keypoints, 3)}
         return {self.keypoints: (num_keypoints, 2), self.scores: (num_keypoints,)}
 
     def decode(self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64]) -> Decoded:
-        keypoints, scores = outputs
+        keypoints, scores = self._split(outputs)
         return _mapped(self._to_pixels(keypoints), scores, transforms)
 
     def decode_flipped(
@@ -71,11 +70,19 @@ class Keypoints(Codec):
         transforms: NDArray[np.float64],
         flip_index: NDArray[np.int64],
     ) -> Decoded:
-        (keypoints, scores), (mirrored_keypoints, mirrored_scores) = outputs, flipped
+        keypoints, scores = self._split(outputs)
+        mirrored_keypoints, mirrored_scores = self._split(flipped)
         mirrored = self._to_pixels(mirrored_keypoints)[:, flip_index]
         mirrored[..., 0] = self.size[1] - 1 - mirrored[..., 0]
         mean = (self._to_pixels(keypoints) + mirrored) / 2
         return _mapped(mean, (scores + mirrored_scores[:, flip_index]) / 2, transforms)
+
+    def _split(self, outputs: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
+        """Coordinates (B, K, 2) and scores (B, K)."""
+        if self.scores is None:
+            return outputs[0][..., :2], outputs[0][..., 2]
+        keypoints, scores = outputs
+        return keypoints, scores
 
     def _to_pixels(self, keypoints: FloatArray) -> NDArray[np.float64]:
         """(B, K, 2) x, y in input pixels, a new array."""

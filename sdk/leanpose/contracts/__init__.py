@@ -7,13 +7,14 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ..card import METADATA_KEY, VERSION, ModelCard, input_layout, input_size
-from ..codecs import CODECS
+from ..card import METADATA_KEY, VERSION, ModelCard, input_layout
+from ..codecs import CODECS, OneStage
 from ..fields import Fields
 from ..graph import FLOATS, Graph
-from . import heatmap, refusal, simcc
+from ..keypoints import COCO17
+from . import direct, heatmap, one_stage, refusal, simcc
 from .overlay import hints, lay_over, parse_fields
-from .reading import BOTTOM_UP, GREY_LEVELS, TOP_DOWN, Outputs, Reading, Size
+from .reading import BOTTOM_UP, GREY_LEVELS, TOP_DOWN, Given, Outputs, Reading, Size, lengths
 
 _PLACE = ("input.size", "input.layout")
 
@@ -21,7 +22,12 @@ logger = logging.getLogger("leanpose")
 
 __all__ = ["CONTRACTS", "card_of", "edited_card", "infer_card", "parse_fields"]
 
-CONTRACTS: tuple[Callable[[Size, Outputs], Iterator[Reading]], ...] = (simcc.read, heatmap.read)
+CONTRACTS: tuple[Callable[[Size, Outputs, Given], Iterator[Reading]], ...] = (
+    simcc.read,
+    heatmap.read,
+    direct.read,
+    one_stage.read,
+)
 
 
 def card_of(session: Any, name: str, given: ModelCard | Mapping[str, Any] | None = None) -> ModelCard:
@@ -68,7 +74,7 @@ def infer_card(session: Any, graph: Graph, name: str, given: Mapping[str, Any]) 
     single = hints(given)
     told = Fields({"layout": graph.layout, **{path[6:]: single[path] for path in _PLACE if path in single}}, "input")
     layout = input_layout(told)
-    size = input_size(told) if "input.size" in single else graph.size(layout)
+    size = told.size("size") if "input.size" in single else graph.size(layout)
     if size is None:
         raise refusal.doubtful(graph, {"input.size": [256, 192]})
     graph.check_input(size, layout)
@@ -93,11 +99,12 @@ def infer_card(session: Any, graph: Graph, name: str, given: Mapping[str, Any]) 
     return card
 
 
-def _read(graph: Graph, size: Size, given: Mapping[str, Any]) -> Reading:
+def _read(graph: Graph, size: Size, given: Given) -> Reading:
     """The only reading of the graph that agrees with the fields given."""
     outputs = [output for output in graph.outputs if output.type in FLOATS]
-    readings = [reading for read in CONTRACTS for reading in read(size, outputs) if reading.agrees(given)]
+    readings = [reading for read in CONTRACTS for reading in read(size, outputs, given) if reading.agrees(given)]
     readings = [reading for reading in readings if reading.named] or readings
+    readings = [reading for reading in readings if not reading.doubts] or readings
     if len(readings) > 1:
         raise refusal.several(graph, readings)
     if not readings and "codec.type" in given:
@@ -117,8 +124,8 @@ def _default(kind: str, size: Size, outputs: Outputs) -> Reading:
     """The commonest parameters of a codec, for the caller's fields to be laid over."""
     codec = CODECS[kind]
     parameters = {"size": size} if "size" in codec.__dataclass_fields__ else {}
-    counts = [output.shape[1] for output in outputs if len(output.shape) > 1]
-    count = next((length for length in counts if isinstance(length, int) and length > 0), 17)
+    channels = [shape[0] for shape in map(lengths, outputs) if shape and shape[0] > 0]
+    count = channels[0] if channels and codec is not OneStage else len(COCO17)
     return Reading(codec(**parameters), count, BOTTOM_UP if codec.finds_persons else TOP_DOWN)
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from itertools import permutations
 
 from ..codecs import AssociativeEmbedding, Heatmap
-from .reading import BOTTOM_UP, Outputs, Reading, Size, lengths, unless_known
+from .reading import BOTTOM_UP, Given, Outputs, Reading, Size, lengths, unless_known
 
 _TAGS = ("tag", "embedding", "_ae")
 
 
-def read(size: Size, outputs: Outputs) -> Iterator[Reading]:
+def read(size: Size, outputs: Outputs, given: Given) -> Iterator[Reading]:
     """Each output alone as heatmaps, and each pair of as many keypoints as heatmaps and tags."""
     maps = []
     for output in outputs:

@@ -11,6 +11,7 @@ from ..graph import Tensor
 from ..keypoints import COCO17, CROWDPOSE14, MPII16, KeypointSet, anonymous_keypoints
 
 Outputs = Sequence[Tensor]  # those of floats, with the shapes of a run
+Given = Mapping[str, Any]  # fields of a card that the caller sets, by their paths
 Size = tuple[int, int]  # height and width of the input in pixels
 
 _KNOWN = {len(keypoints): keypoints for keypoints in (COCO17, CROWDPOSE14, MPII16)}
@@ -61,6 +62,12 @@ class Reading:
 def lengths(output: Tensor) -> tuple[int, ...]:
     """The shape of an output behind the axis of the batch."""
     return tuple(length for length in output.shape[1:] if isinstance(length, int))
+
+
+def count_of(values: int, given: Mapping[str, Any]) -> int | None:
+    """K where so many values may be three for each keypoint: of a known set, unless the caller names the codec."""
+    count, rest = divmod(values, 3)
+    return count if rest == 0 and count > 0 and (count in _KNOWN or "codec.type" in given) else None
 
 
 def unless_known(count: int, codec: str) -> dict[str, str]:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from itertools import permutations
 
 from ..codecs import SimCC
-from .reading import Outputs, Reading, Size, lengths
+from .reading import Given, Outputs, Reading, Size, lengths
 
 
-def read(size: Size, outputs: Outputs) -> Iterator[Reading]:
+def read(size: Size, outputs: Outputs, given: Given) -> Iterator[Reading]:
     """Each ordered pair of outputs of one split ratio, at least a bin per pixel, on both axes."""
     height, width = size
     for x, y in permutations([output for output in outputs if len(output.shape) == 3], 2):
