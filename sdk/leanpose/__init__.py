@@ -7,6 +7,7 @@ from importlib.metadata import version
 from ._core import crop_transforms, simcc_bins_to_input, simcc_input_to_bins
 from .card import Accuracy, InputSpec, ModelCard
 from .codecs import AssociativeEmbedding, Heatmap, Keypoints, OneStage, SimCC
+from .detection import Detections, Detector
 from .estimator import Estimator
 from .images import load_image
 from .keypoints import COCO17, KeypointSet
@@ -20,6 +21,8 @@ __all__ = [
     "DEFAULT_MODEL",
     "Accuracy",
     "AssociativeEmbedding",
+    "Detections",
+    "Detector",
     "Estimator",
     "Heatmap",
     "InputSpec",

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from .batching import Batcher
 from .boxes import validate_boxes
 from .card import ModelCard
-from .images import ImageLike, load_image
+from .detection import Detector
+from .images import ImageLike, at_picture, load_image
 from .model import Model
 from .packaged import DEFAULT_MODEL, portable_name
 from .results import Poses
@@ -31,6 +32,8 @@ class Estimator:
         card: None for the card that the file carries, or where it has none for one inferred from the graph; a mapping
             of fields to set in that card by their paths, as in `leanpose card --set`: {"input.color": "bgr"}; or a
             whole card in its place.
+        detector: finds the boxes of the persons in pictures that come without boxes: a `Detector`, or the path of one,
+            which then runs with the same providers and threads. Not for models that find persons themselves.
         providers: "cpu", "cuda", "tensorrt", ONNX Runtime's name of a provider, (name, options), or several of these.
             What is asked for runs, or an error says why not. None takes CUDA where it starts, else the CPU, and logs
             which to the logger "leanpose".
@@ -44,7 +47,7 @@ class Estimator:
         ImportError: there is no ONNX Runtime; the message says what to install.
         ValueError: the file is not a sound model, its card does not fit its graph, or it has none and the graph alone
             does not tell what is needed, in which case the message names the fields to set; an unknown provider; a
-            flip test of a model for which none is defined.
+            flip test of a model for which none is defined; a detector for a model that finds persons itself.
         TypeError: an argument is of the wrong type.
         RuntimeError: a provider is not installed or cannot start.
     """
@@ -54,6 +57,7 @@ class Estimator:
         model: str | os.PathLike[str] = DEFAULT_MODEL,
         *,
         card: ModelCard | Mapping[str, Any] | None = None,
+        detector: Detector | str | os.PathLike[str] | None = None,
         providers: Providers = None,
         threads: int | None = None,
         flip_test: bool = False,
@@ -64,7 +68,15 @@ class Estimator:
         self._model = Model(model, providers, threads, card)
         if flip_test:
             self.card.check_flip_test()
+        if detector is not None and self.card.codec.finds_persons:
+            raise ValueError(
+                f"detector: model '{self._model.path}' finds persons in whole pictures itself; leave the detector out"
+            )
+        if detector is not None and not isinstance(detector, Detector):
+            detector = Detector(detector, providers=providers, threads=threads)
+        self._detector = detector
         self._arguments = {
+            "detector": detector,
             "card": None if card is None else self.card,
             "providers": providers,
             "threads": threads,
@@ -76,6 +88,11 @@ class Estimator:
     def card(self) -> ModelCard:
         """The model's card: keypoints, input, codec, training data, accuracy, licence."""
         return self._model.card
+
+    @property
+    def detector(self) -> Detector | None:
+        """What finds the persons in pictures that come without boxes; None where nothing does."""
+        return self._detector
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -113,19 +130,22 @@ class Estimator:
         Args:
             image: a path, a uint8 array (H, W, 3) BGR, (H, W) grey or (H, W, 4) BGRA, a PIL image, or a list or tuple
                 of these. EXIF orientation of files and PIL images is applied.
-            boxes: (N, 4) x1, y1, x2, y2 in pixels of the picture, optionally with a score as fifth column; for a list
-                of pictures, a list of these. Without boxes there is one around the whole picture. An empty list of
-                boxes gives an empty result.
+            boxes: (N, 4) x1, y1, x2, y2 in pixels of the picture, optionally with a score as fifth column, or
+                `Detections`; for a list of pictures, a list of these. Without boxes they are the detector's, where
+                there is one, else there is one around the whole picture. An empty list of boxes, or a picture in which
+                the detector finds nobody, gives an empty result.
 
         Returns:
             `Poses` of the picture; for a list, a list of `Poses`. All boxes of all pictures share batches.
 
-            Each box gives one person, in the order of the boxes; without boxes the whole picture is taken as one
-            person's box. A model that finds persons takes each box as a region, grown to the aspect ratio of its input,
-            and gives all persons found in it, best first: those of the first box, then of the next. Regions that
-            overlap may give a person twice (see `leanpose.oks.oks_nms`), so that one around the whole picture mostly
-            serves best. The box of such a person is the one around its keypoints that the model gives, clipped to the
-            picture, its person score that of the model times the score of the region, and its box score that clipped
+            Each box gives one person, in the order of the boxes: those of a detector come best first, with their
+            scores. Without boxes and a detector the whole picture is taken as one person's box.
+
+            A model that finds persons takes each box as a region, grown to the aspect ratio of its input, and gives all
+            persons found in it, best first: those of the first box, then of the next. Regions that overlap may give a
+            person twice (see `leanpose.oks.oks_nms`), so that one around the whole picture mostly serves best. The box
+            of such a person is the one around its keypoints that the model gives, clipped to the picture, its person
+            score that of the model times the score of the region, and its box score that clipped
             to 0..1. Missing keypoints are NaN with score 0.
 
         Raises:
@@ -169,19 +189,13 @@ class Estimator:
                 break
             try:
                 picture = load_image(image)
+                if boxes is None and self._detector is not None:
+                    boxes = self._detector.predict(picture)
                 corners, scores = validate_boxes(boxes, picture.shape[1], picture.shape[0])
             except Exception as problem:
-                error = _numbered(problem, index) if numbered else problem
+                error = at_picture(problem, index) if numbered else problem
                 break
             yield from batcher.add(picture, corners, scores)
         yield from batcher.finish()
         if error is not None:
             raise error
-
-
-def _numbered(error: Exception, index: int) -> Exception:
-    # A subclass may need other arguments than a message, as UnicodeEncodeError does.
-    for kind in (FileNotFoundError, OSError, TypeError, ValueError):
-        if isinstance(error, kind):
-            return kind(f"picture {index}: {error}")
-    return error

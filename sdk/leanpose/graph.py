@@ -11,7 +11,7 @@ import numpy as np
 from .card import Layout, ModelCard
 
 FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
-_INPUTS = {
+INPUT_TYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
     "tensor(uint8)": "uint8",
@@ -81,8 +81,8 @@ class Graph:
 
     @property
     def dtype(self) -> str:
-        """NumPy's name of the input's dtype, where `check_input` finds no fault: one of `_INPUTS`."""
-        return _INPUTS[self.input.type]
+        """NumPy's name of the input's dtype, where `check_input` finds no fault: one of `INPUT_TYPES`."""
+        return INPUT_TYPES[self.input.type]
 
     @property
     def takes_integers(self) -> bool:
@@ -125,9 +125,9 @@ class Graph:
 
     def check_input(self, size: tuple[int, int], layout: Layout) -> None:
         """ValueError where the graph takes anything but pictures, or those of another size or layout."""
-        if self.input.type not in _INPUTS:
+        if self.input.type not in INPUT_TYPES:
             raise ValueError(
-                f"expected an input of {', '.join(_INPUTS.values())}, the graph's {self.input.name} is "
+                f"expected an input of {', '.join(INPUT_TYPES.values())}, the graph's {self.input.name} is "
                 f"{self.input.type}; export the model with one of these"
             )
         axes = (3, *size) if layout == "nchw" else (*size, 3)

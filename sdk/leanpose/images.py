@@ -139,3 +139,12 @@ def _from_pil(image: PIL.Image.Image) -> npt.NDArray[np.uint8]:
     except (OSError, SyntaxError) as error:  # PIL decodes lazily and raises either for damaged files
         raise ValueError(f"image: PIL cannot decode the image: {error}") from error
     return np.ascontiguousarray(rgb[..., ::-1])
+
+
+def at_picture(error: Exception, index: int) -> Exception:
+    """The error about a picture among several, counted from 0, with its number in front."""
+    # A subclass may need other arguments than a message, as UnicodeEncodeError does.
+    for kind in (FileNotFoundError, OSError, TypeError, ValueError):
+        if isinstance(error, kind):
+            return kind(f"picture {index}: {error}")
+    return error
