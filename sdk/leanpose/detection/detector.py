@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from ..card import LARGEST_SIDE
+from ..fields import LARGEST_SIDE
 from ..images import ImageLike, at_picture, load_image
 from ..packaged import portable_name
 from ..runtime import Providers
