@@ -1,4 +1,4 @@
-"""Other people's models through cards: needs a folder of models and labelled pictures, named by LEANPOSE_SHARED."""
+"""Other people's models, without a card and with one: needs a folder of models and labelled pictures."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from leanpose import COCO17, Estimator
+from leanpose import COCO17, Estimator, Heatmap, SimCC
 from leanpose.cli import main
+from leanpose.codecs import Codec
+from leanpose.evaluation import evaluate_coco, load_ground_truth
 
 _FOLDER = os.environ.get("LEANPOSE_SHARED")
 pytestmark = pytest.mark.skipif(
@@ -62,8 +65,64 @@ def tinypose(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def heatmaps(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    settings = ("codec.type=heatmap", "codec.heatmaps=conv2d_441.tmp_1/Result")
-    return carded("tinypose_256x192_heatmap.onnx", tmp_path_factory.mktemp("models"), *settings)
+    return carded("tinypose_256x192_heatmap.onnx", tmp_path_factory.mktemp("models"))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("tinypose_256x192_simcc.onnx", SimCC(2.0)),
+        ("tinypose_256x192_heatmap.onnx", Heatmap(4.0, heatmaps="conv2d_441.tmp_1/Result")),
+        ("rtmpose_t_256x192_random_weights.onnx", SimCC(2.0)),
+    ],
+)
+def test_files_without_a_card_need_no_word(name: str, codec: Codec, tmp_path: Path) -> None:
+    card = Estimator(SHARED / "models" / name, threads=1).card
+    assert card.codec == codec
+    assert card.keypoints == COCO17
+    assert card == Estimator(carded(name, tmp_path), threads=1).card
+
+
+@pytest.mark.parametrize(
+    "name", ["rtmdet_nano_person_end2end.onnx", "yolox_nano_coco80.onnx", "picodet_s_320_pedestrian.onnx"]
+)
+def test_detectors_are_no_pose_models(name: str) -> None:
+    with pytest.raises(ValueError, match=r"no model card, and (no known contract|the graph does not tell input\.size)"):
+        Estimator(SHARED / "models" / name, threads=1)
+
+
+def test_heatmaps_without_a_card_are_as_accurate_as_their_reference() -> None:
+    folder = SHARED / "data" / "coco_dev"
+    labels = json.loads((folder / "annotations.json").read_text(encoding="utf-8"))
+    images = sorted(labels["images"], key=lambda image: image["id"])[:40]
+    chosen = {image["id"] for image in images}
+    people = [a for a in labels["annotations"] if a["image_id"] in chosen and a["num_keypoints"] > 0]
+    truth = load_ground_truth({**labels, "images": images, "annotations": people})
+
+    def ap(results: Any) -> float:
+        return evaluate_coco(truth, results).statistics["AP"]
+
+    teacher = [
+        {
+            "image_id": a["image_id"],
+            "category_id": a["category_id"],
+            "keypoints": a["teacher_keypoints"],
+            "score": np.mean([s for s in a["teacher_keypoints"][2::3] if s > 0.2] or [0.0]),
+        }
+        for a in people
+    ]
+    boxes = {image["id"]: [a["bbox"] for a in people if a["image_id"] == image["id"]] for image in images}
+    pairs = [
+        (folder / "images" / image["file_name"], [[x, y, x + w, y + h] for x, y, w, h in boxes[image["id"]]])
+        for image in images
+    ]
+    model = SHARED / "models" / "tinypose_256x192_heatmap.onnx"
+    found = {}
+    for flip_test in (False, True):
+        poses = Estimator(model, threads=1, flip_test=flip_test).stream(pairs)
+        found[flip_test] = ap([row for image, p in zip(images, poses, strict=True) for row in p.to_coco(image["id"])])
+    assert abs(found[False] - ap(teacher)) < 0.003
+    assert found[True] > found[False]
 
 
 def similarities(estimator: Estimator, persons: list[Person]) -> npt.NDArray[np.float64]:
