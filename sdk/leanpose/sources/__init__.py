@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from .frame import Frame
-from .source import PICTURE_SUFFIXES, Backend, Source, SourceLike, open_source
+from .source import PICTURE_SUFFIXES, Backend, Source, SourceLike, is_picture, natural_order, open_source
 
-__all__ = ["PICTURE_SUFFIXES", "Backend", "Frame", "Source", "SourceLike", "open_source"]
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "Backend",
+    "Frame",
+    "Source",
+    "SourceLike",
+    "is_picture",
+    "natural_order",
+    "open_source",
+]

@@ -147,7 +147,7 @@ def _files(path: str, backend: Backend, fps: float | None) -> Reader:
         found = [str(entry) for entry in Path(path).iterdir() if entry.suffix.lower() in PICTURE_SUFFIXES]
         if not found:
             raise ValueError(f"source: the folder '{path}' holds no picture ({', '.join(PICTURE_SUFFIXES)})")
-        return Pictures(path, _in_order(found), fps)
+        return Pictures(path, natural_order(found), fps)
     address = "://" in path
     if not address and not os.path.lexists(path):
         if not glob.has_magic(path):
@@ -155,15 +155,16 @@ def _files(path: str, backend: Backend, fps: float | None) -> Reader:
         found = [name for name in glob.glob(path, recursive=True) if not os.path.isdir(name)]
         if not found:
             raise FileNotFoundError(f"source: the pattern '{path}' finds no file")
-        return Pictures(path, _in_order(found), fps)
+        return Pictures(path, natural_order(found), fps)
     if not address and os.path.getsize(path) == 0:
         raise ValueError(f"source: '{path}' is an empty file")
-    if not address and _is_picture(path):
+    if not address and is_picture(path):
         return Pictures(path, [path], fps)
     return (AVVideo if backend == "av" else OpenCVVideo)(path, fps)
 
 
-def _is_picture(path: str) -> bool:
+def is_picture(path: str) -> bool:
+    """Whether a path is that of a picture, by its suffix, else by what the file holds."""
     suffix = os.path.splitext(path)[1].lower()
     if suffix in PICTURE_SUFFIXES:
         return True
@@ -171,8 +172,8 @@ def _is_picture(path: str) -> bool:
     return suffix != ".gif" and is_utf8(path) and bool(cv2.haveImageReader(path))
 
 
-def _in_order(paths: list[str]) -> list[str]:
-    """By name, with the numbers in names by their value."""
+def natural_order(paths: list[str]) -> list[str]:
+    """Paths by name, with the numbers in names by their value."""
 
     def key(path: str) -> tuple[list[str | int], str]:
         parts = re.split(r"([0-9]+)", path)  # text and numbers alternate, so that they are never compared
