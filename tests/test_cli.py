@@ -296,15 +296,27 @@ def test_info_on_what_is_no_model(name: str, arguments: list[str], shop: Shop) -
     assert err.startswith("leanpose info: model: ")
 
 
-def test_info_without_a_card_shows_the_graph(shop: Shop) -> None:
+def test_info_without_a_card_shows_what_the_graph_tells(shop: Shop) -> None:
     bare = save_model(shop.folder / "bare.onnx", dot_graph(), None)
     code, out, err = shop.run("info", bare)
     assert (code, err) == (0, "")
     assert "image [batch, 3, 32, 24]" in out
-    assert "none; write one with: leanpose card" in out
+    assert "none: what follows is read from the graph" in out
+    assert "simcc, split_ratio 1.0" in out
     code, out, _ = shop.run("info", bare, "--json")
     assert code == 0
-    assert json.loads(out)["card"] is None
+    assert json.loads(out)["card_is_inferred"] is True
+    assert ModelCard.from_dict(json.loads(out)["card"]) == Estimator(bare, threads=1).card
+
+
+def test_info_of_what_no_contract_fits_shows_the_graph(shop: Shop) -> None:
+    path = constant_model(shop.folder / "other.onnx", ["batch", 3, 32, 24], {"logits": np.zeros(1000)})
+    code, out, err = shop.run("info", path)
+    assert (code, err) == (0, "")
+    assert "no known contract of pose models fits the graph" in out
+    code, out, _ = shop.run("info", path, "--json")
+    assert (code, json.loads(out)["card"]) == (0, None)
+    assert "logits [batch, 1000]" in json.loads(out)["problem"]
 
 
 def test_info_on_a_card_that_lies_shows_the_graph_and_fails(shop: Shop) -> None:

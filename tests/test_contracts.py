@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -162,6 +163,8 @@ AMBIGUOUS: dict[str, tuple[Shape, dict[str, Shape], int]] = {
     "two named pairs": (SQUARE, dict.fromkeys(("a_x", "a_y", "b_x", "b_y"), (1, 17, 256)), 4),
     "two stages": (PORTRAIT, {"a": ("b", 17, 64, 48), "b": ("b", 17, 64, 48)}, 4),
     "two resolutions": (SQUARE, {"a": (1, 17, 64, 64), "b": (1, 17, 128, 128)}, 3),
+    "HigherHRNet's raw outputs": (SQUARE, {"a": (1, 34, 64, 64), "b": (1, 17, 128, 128)}, 2),
+    "heatmaps and places": (PORTRAIT, {"a": ("b", 17, 64, 48), "b": ("b", 17, 2), "c": ("b", 17)}, 2),
     "SimCC and heatmaps": (PORTRAIT, {"a": ("b", 17, 384), "b": ("b", 17, 512), "c": ("b", 17, 64, 48)}, 2),
 }
 
@@ -290,6 +293,22 @@ def test_unknown_contracts_name_inputs_outputs_and_fields(image: Shape, outputs:
 )
 def test_inputs_that_no_pose_model_has(image: Shape, dtype: str, message: str) -> None:
     assert message in refused(image, {"output": (1, 17, 64, 48)}, dtype)
+
+
+def test_integers_are_no_keypoints() -> None:
+    graph = graph_of(PORTRAIT, {"output": ("b", 17, 64, 48)})
+    whole = replace(graph, outputs=(replace(graph.outputs[0], type="tensor(int64)"),))
+    with pytest.raises(ValueError, match=r"no known contract"):
+        infer_card(None, whole, "model", {})
+    card = infer_card(None, whole, "model", {"codec.type": "heatmap", "codec.heatmaps": "output"})
+    with pytest.raises(ValueError, match=r"output output is tensor\(int64\), expected floats"):
+        whole.check(card)
+
+
+def test_long_lists_of_tensors_are_cut() -> None:
+    message = refused(PORTRAIT, {f"output {index}": ("b", 5) for index in range(500)})
+    assert "output 7 [b, 5]; and 492 more" in message
+    assert len(message) < 1000
 
 
 @pytest.mark.parametrize("count", [0, 2])

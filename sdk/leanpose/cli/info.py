@@ -6,6 +6,7 @@ import argparse
 import json
 
 from ..card import METADATA_KEY, ModelCard
+from ..contracts import card_of
 from ..graph import Graph, Tensor
 from ..packaged import find_model
 from ..runtime import open_session
@@ -23,13 +24,11 @@ def run(options: argparse.Namespace) -> int:
     session = open_session(path, "cpu")
     graph, size = Graph.of(session), path.stat().st_size
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    card, problem = None, "none; write one with: leanpose card FILE --set ..."
-    if text is not None:
-        try:
-            card = ModelCard.from_json(text)
-            graph.check(card)
-        except ValueError as error:
-            card, problem = None, str(error)
+    card, problem = None, ""
+    try:
+        card = card_of(session, path.stem)
+    except ValueError as error:
+        problem = str(error)
     if options.json:
         described = {
             "path": str(path),
@@ -38,12 +37,17 @@ def run(options: argparse.Namespace) -> int:
             "outputs": _shapes(graph.outputs),
             "card": card.to_dict() if card else None,
         }
-        print(json.dumps(described | ({} if card else {"problem": problem}), indent=2, ensure_ascii=False))
+        if card is None:
+            described["problem"] = problem
+        elif text is None:
+            described["card_is_inferred"] = True
+        print(json.dumps(described, indent=2, ensure_ascii=False))
     else:
         rows = [
             ("file", f"{path} ({size / 1e6:.1f} MB)"),
             ("inputs", "; ".join(map(str, graph.inputs))),
             ("outputs", "; ".join(map(str, graph.outputs))),
+            *([("card", "none: what follows is read from the graph")] if card and text is None else []),
             *(_describe(card) if card else [("card", problem)]),
         ]
         for name, value in rows:

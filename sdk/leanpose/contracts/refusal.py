@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..codecs import CODECS
-from ..graph import Graph
+from ..graph import Graph, Tensor
 from .reading import Reading
+
+_MOST = 8  # tensors or ways that a message lists
 
 
 def unknown(graph: Graph) -> ValueError:
@@ -27,7 +29,11 @@ def several(graph: Graph, readings: Sequence[Reading]) -> ValueError:
     choices = [reading.choices for reading in readings]
     paths = dict.fromkeys(path for choice in choices for path in choice)
     telling = [path for path in paths if any(choice.get(path) != choices[0].get(path) for choice in choices)]
-    ways = "; or ".join(_ways({path: c[path] for path in telling if path in c}) for c in choices[:8])
+    told = [
+        {path: choice[path] for path in telling if path in choice} | dict(reading.doubts)
+        for choice, reading in zip(choices, readings, strict=True)
+    ]
+    ways = "; or ".join(map(_ways, told[:_MOST]))
     return ValueError(
         f"no model card, and the graph can be read in {len(readings)} ways: {describe(graph)}; say which: {ways}"
     )
@@ -42,9 +48,14 @@ def doubtful(graph: Graph, missing: Mapping[str, Any]) -> ValueError:
 
 
 def describe(graph: Graph) -> str:
-    """Its inputs and outputs."""
-    inputs, outputs = ("; ".join(map(str, tensors)) or "none" for tensors in (graph.inputs, graph.outputs))
+    """Its inputs and outputs, the first of many."""
+    inputs, outputs = (_names(tensors) for tensors in (graph.inputs, graph.outputs))
     return f"inputs {inputs}; outputs {outputs}"
+
+
+def _names(tensors: Sequence[Tensor]) -> str:
+    more = f"; and {len(tensors) - _MOST} more" if len(tensors) > _MOST else ""
+    return "; ".join(map(str, tensors[:_MOST])) + more or "none"
 
 
 def _ways(fields: Mapping[str, Any]) -> str:
