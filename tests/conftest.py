@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
+from shop import Shop
 
 from leanpose import _core
 
@@ -16,3 +19,9 @@ def simd(request):
     best = _core.simd_level()
     yield _core.use_simd(request.param)
     _core.use_simd(best)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shop:
+    monkeypatch.chdir(tmp_path)
+    return Shop(tmp_path, capsys)
