@@ -220,6 +220,8 @@ def test_rows_of_other_keypoints_or_classes_need_the_codec() -> None:
         assert "no known contract" in refused(WHOLE, outputs)
         card = inferred(WHOLE, outputs, codec__type="one_stage")
         assert card.keypoints == anonymous_keypoints(21)
+        hands = KeypointSet(tuple(f"joint {index}" for index in range(21)), (), (), (0.1,) * 21)
+        assert inferred(WHOLE, outputs, keypoints=hands).keypoints == hands
     outputs = {"output0": (1, 4 + 3 + 51, 8400)}
     assert "no known contract" in refused(WHOLE, outputs)
     assert inferred(WHOLE, outputs, codec__classes=3).codec == OneStage((640, 640), classes=3)
@@ -263,6 +265,7 @@ UNKNOWN: dict[str, tuple[Shape, dict[str, Shape]]] = {
     "one cell": (PORTRAIT, {"output": ("b", 2048, 1, 1)}),
     "no cells": (PORTRAIT, {"output": ("b", 17, 0, 0)}),
     "no keypoints": (PORTRAIT, {"output": ("b", 0, 64, 48)}),
+    "too many keypoints": (PORTRAIT, {"simcc_x": ("b", 10**12, 384), "simcc_y": ("b", 10**12, 512)}),
     "too many axes": (PORTRAIT, {"output": ("b", 1, 1, 17, 64, 48)}),
 }
 

@@ -189,10 +189,15 @@ class ModelCard:
     @classmethod
     def from_json(cls, text: str) -> ModelCard:
         """The card that `to_json` wrote; ValueError where it is not one."""
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"model card: not valid JSON: {error}") from None
-        if not isinstance(data, dict):
-            raise ValueError(f"model card: expected a JSON object, got {type(data).__name__}")
-        return cls.from_dict(data)
+        return cls.from_dict(json_object(text))
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """What the text of a card holds, not checked yet; ValueError where it is no JSON object."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"model card: not valid JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise ValueError(f"model card: expected a JSON object, got {type(data).__name__}")
+    return data

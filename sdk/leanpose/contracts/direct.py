@@ -17,9 +17,9 @@ def read(size: Size, outputs: Outputs, given: Given) -> Iterator[Reading]:
         shape = lengths(output)
         if shape == (1, 17, 3):
             yield Reading(Keypoints(size, "normalised", "yx", output.name, None), 17, MOVENET)
-        elif len(shape) == 2 and shape[0] > 0 and shape[1] == 3:
+        elif len(shape) == 2 and shape[1] == 3:
             yield Reading(Keypoints(size, keypoints=output.name, scores=None), shape[0], doubts=_UNIT)
-        elif len(shape) == 2 and shape[0] > 0 and shape[1] == 2:
+        elif len(shape) == 2 and shape[1] == 2:
             for scores in outputs:
                 if lengths(scores) in ((shape[0],), (shape[0], 1)):
                     codec = Keypoints(size, keypoints=output.name, scores=scores.name)

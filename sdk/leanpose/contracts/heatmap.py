@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import permutations
 
 from ..codecs import AssociativeEmbedding, Heatmap
-from .reading import BOTTOM_UP, Given, Outputs, Reading, Size, lengths, unless_known
+from .reading import BOTTOM_UP, Given, Outputs, Reading, Size, are_keypoints, lengths
 
 _TAGS = ("tag", "embedding", "_ae")
 
@@ -18,9 +18,10 @@ def read(size: Size, outputs: Outputs, given: Given) -> Iterator[Reading]:
         if len(output.shape) == 4:
             count, *cells = lengths(output)
             stride = stride_of(size, (cells[0], cells[1]))
-            if stride is not None and count > 0:
+            if stride is not None:
                 maps.append((output.name, count, stride))
-                yield Reading(Heatmap(stride, heatmaps=output.name), count, doubts=unless_known(count, Heatmap.type))
+                doubts = {} if are_keypoints(count, given) else {"codec.type": Heatmap.type}
+                yield Reading(Heatmap(stride, heatmaps=output.name), count, doubts=doubts)
     for (heatmaps, count, stride), (tags, tag_count, tag_stride) in permutations(maps, 2):
         # Networks of several resolutions give the tags of the coarsest.
         if count == tag_count and stride <= tag_stride:

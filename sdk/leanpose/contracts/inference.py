@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ..card import METADATA_KEY, VERSION, ModelCard, input_layout
+from ..card import METADATA_KEY, InputSpec, ModelCard, input_layout, json_object
 from ..codecs import CODECS, OneStage
 from ..fields import Fields
 from ..graph import FLOATS, Graph
 from ..keypoints import COCO17
 from . import direct, heatmap, one_stage, refusal, simcc
 from .overlay import hints, lay_over
-from .reading import BOTTOM_UP, GREY_LEVELS, TOP_DOWN, Given, Outputs, Reading, Size, lengths
-
-_PLACE = ("input.size", "input.layout")
+from .reading import BOTTOM_UP, GREY_LEVELS, MOST_KEYPOINTS, TOP_DOWN, Given, Outputs, Reading, Size, lengths
 
 logger = logging.getLogger("leanpose")
 
@@ -55,14 +52,7 @@ def card_of(session: Any, name: str, given: ModelCard | Mapping[str, Any] | None
 
 def edited_card(text: str, given: Mapping[str, Any]) -> ModelCard:
     """The card of a file's metadata with fields set by their paths, which may mend it; ValueError as `card_of`."""
-    if not given:
-        return ModelCard.from_json(text)
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"model card: not valid JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise ValueError(f"model card: expected a JSON object, got {type(data).__name__}")
+    data = json_object(text)
     lay_over(data, given)
     return ModelCard.from_dict(data)
 
@@ -70,25 +60,17 @@ def edited_card(text: str, given: Mapping[str, Any]) -> ModelCard:
 def infer_card(session: Any, graph: Graph, name: str, given: Mapping[str, Any]) -> ModelCard:
     """The card that the graph's inputs and outputs tell, with fields set by their paths; ValueError as `card_of`."""
     single = hints(given)
-    told = Fields({"layout": graph.layout, **{path[6:]: single[path] for path in _PLACE if path in single}}, "input")
-    layout = input_layout(told)
-    size = told.size("size") if "input.size" in single else graph.size(layout)
+    layout = input_layout(Fields({"layout": single.get("input.layout", graph.layout)}, "input"))
+    size = graph.size(layout)
+    if "input.size" in single:
+        size = Fields({"size": single["input.size"]}, "input").size("size")
     if size is None:
         raise refusal.doubtful(graph, {"input.size": [256, 192]})
     graph.check_input(size, layout)
     graph = graph.resolved(session, size, layout)
     reading = _read(graph, size, single)
-    spec = {"size": list(size), "layout": layout, **reading.input, **(GREY_LEVELS if graph.takes_integers else {})}
-    data = {
-        "version": VERSION,
-        "name": name,
-        "input": spec,
-        "codec": {"type": reading.codec.type, **reading.codec.to_dict()},
-        "keypoints": reading.keypoints.to_dict(),
-        "training_data": [],
-        "accuracy": [],
-        "license": "unknown",
-    }
+    family = {**reading.input, **(GREY_LEVELS if graph.takes_integers else {})}
+    data = ModelCard(name, InputSpec(size=size, layout=layout, **family), reading.codec, reading.keypoints).to_dict()
     lay_over(data, given)
     card = ModelCard.from_dict(data)
     logger.info(
@@ -110,8 +92,6 @@ def _read(graph: Graph, size: Size, given: Given) -> Reading:
     if not readings:
         raise refusal.unknown(graph)
     missing = {path: value for path, value in readings[0].doubts.items() if path not in given}
-    if "keypoints" in given or "keypoints.names" in given:
-        missing.pop("codec.type", None)  # who names the keypoints knows that they are some
     if missing:
         raise refusal.doubtful(graph, missing)
     return readings[0]
@@ -121,7 +101,7 @@ def _default(kind: str, size: Size, outputs: Outputs) -> Reading:
     """The commonest parameters of a codec, for the caller's fields to be laid over."""
     codec = CODECS[kind]
     parameters = {"size": size} if "size" in codec.__dataclass_fields__ else {}
-    channels = [shape[0] for shape in map(lengths, outputs) if shape and shape[0] > 0]
+    channels = [shape[0] for shape in map(lengths, outputs) if shape and 0 < shape[0] <= MOST_KEYPOINTS]
     count = channels[0] if channels and codec is not OneStage else len(COCO17)
     return Reading(codec(**parameters), count, BOTTOM_UP if codec.finds_persons else TOP_DOWN)
 

@@ -39,8 +39,9 @@ def hints(given: Mapping[str, Any]) -> dict[str, Any]:
     """The same by the paths of single fields, where whole objects are given."""
     single: dict[str, Any] = {}
     for path, value in given.items():
-        if path in ("input", "codec") and isinstance(value, Mapping):
-            single.update({f"{path}.{name}": inner for name, inner in value.items()})
+        inner = value.to_dict() if isinstance(value, KeypointSet) else value
+        if "." not in path and isinstance(inner, Mapping):
+            single.update({f"{path}.{name}": field for name, field in inner.items()})
         else:
             single[path] = value
     return single

@@ -14,12 +14,13 @@ Outputs = Sequence[Tensor]  # those of floats, with the shapes of a run
 Given = Mapping[str, Any]  # fields of a card that the caller sets, by their paths
 Size = tuple[int, int]  # height and width of the input in pixels
 
+MOST_KEYPOINTS = 1000  # beyond any skeleton or face mesh
 _KNOWN = {len(keypoints): keypoints for keypoints in (COCO17, CROWDPOSE14, MPII16)}
 
 # Grey levels of ImageNet's pictures, which most networks of the field are normalised by.
-IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
-GREY_LEVELS = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
-UNIT_RANGE = {"mean": [0.0, 0.0, 0.0], "std": [255.0, 255.0, 255.0]}
+IMAGENET = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
+GREY_LEVELS = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+UNIT_RANGE = {"mean": (0.0, 0.0, 0.0), "std": (255.0, 255.0, 255.0)}
 
 TOP_DOWN = {"color": "rgb", **IMAGENET, "padding": 1.25, "transform": "plain", "border": 0.0}
 BOTTOM_UP = {**TOP_DOWN, "padding": 1.0}  # whole pictures come without a margin
@@ -54,9 +55,11 @@ class Reading:
         names = {f"codec.{field}": getattr(self.codec, field) for field in self.codec.output_fields}
         return {"codec.type": self.codec.type, **{path: name for path, name in names.items() if name is not None}}
 
-    def agrees(self, given: Mapping[str, Any]) -> bool:
-        """Whether no choice is set otherwise."""
-        return all(given.get(path, name) == name for path, name in self.choices.items())
+    def agrees(self, given: Given) -> bool:
+        """Whether there are keypoints and no choice is set otherwise."""
+        return 0 < self.count <= MOST_KEYPOINTS and all(
+            given.get(path, name) == name for path, name in self.choices.items()
+        )
 
 
 def lengths(output: Tensor) -> tuple[int, ...]:
@@ -64,12 +67,14 @@ def lengths(output: Tensor) -> tuple[int, ...]:
     return tuple(length for length in output.shape[1:] if isinstance(length, int))
 
 
-def count_of(values: int, given: Mapping[str, Any]) -> int | None:
-    """K where so many values may be three for each keypoint: of a known set, unless the caller names the codec."""
+def count_of(values: int, given: Given) -> int | None:
+    """K where so many values may be three for each keypoint, which `are_keypoints` by their number."""
     count, rest = divmod(values, 3)
-    return count if rest == 0 and count > 0 and (count in _KNOWN or "codec.type" in given) else None
+    return count if rest == 0 and are_keypoints(count, given) else None
 
 
-def unless_known(count: int, codec: str) -> dict[str, str]:
-    """The doubt whether so many channels are keypoints at all."""
-    return {} if count in _KNOWN else {"codec.type": codec}
+def are_keypoints(count: int, given: Given) -> bool:
+    """Whether so many channels are keypoints: of a known set, or the caller names as many, or the codec."""
+    names = given.get("keypoints.names")
+    named = isinstance(names, Sequence) and len(names) == count
+    return count in _KNOWN or named or "codec.type" in given

@@ -18,7 +18,7 @@ def read(size: Size, outputs: Outputs, given: Given) -> Iterator[Reading]:
             continue
         (count, x_bins), (y_count, y_bins) = lengths(x), lengths(y)
         ratio = x_bins / width
-        if count == y_count > 0 and ratio >= 1 and round(height * ratio) == y_bins:
+        if count == y_count and ratio >= 1 and round(height * ratio) == y_bins:
             yield Reading(SimCC(ratio, x=x.name, y=y.name), count, named=(_axis(x.name), _axis(y.name)) == ("x", "y"))
 
 
