@@ -1,0 +1,178 @@
+"""Tracker: the same number for the same person in every frame."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core
+from ..keypoints import KeypointSet
+from ..oks import BOX_FILL, oks_matrix
+from ..results import Poses
+from ..sources.reader import DEFAULT_FPS
+
+FloatArray = npt.NDArray[np.float64]
+
+_SEEN_ABOVE = 0.2  # keypoints up to this score say nothing about where a person is; the cut of `Poses.scores`
+_VELOCITY_MEMORY = 0.25  # seconds over which velocities are averaged
+_VELOCITY_LASTS = 1.0  # seconds that a person out of sight keeps going, on average
+# How much wider a person may be searched for, in parts of its size, for each second since it was seen.
+_DRIFT = 2.0
+_MARGIN, _MARGIN_GROWTH = 0.1, 0.5  # of the boxes whose overlap counts: at once, and for each second
+
+
+@dataclass(frozen=True, eq=False)
+class _Track:
+    """A person as last seen: keypoints (K, 2), NaN where unsure; box (4,); velocity (2,) in pixels per second."""
+
+    number: int
+    time: float
+    xy: FloatArray
+    box: FloatArray
+    velocity: FloatArray
+    lost: bool = False
+
+    def seen(self, time: float, xy: FloatArray, box: FloatArray) -> _Track:
+        """The track after another sight."""
+        velocity, elapsed = self.velocity, time - self.time
+        if elapsed > 0:
+            gain = -math.expm1(-elapsed / _VELOCITY_MEMORY)
+            velocity = velocity + gain * (self._shift(xy, box) / elapsed - velocity)
+        return _Track(self.number, time, xy, box, velocity)
+
+    def _shift(self, xy: FloatArray, box: FloatArray) -> FloatArray:
+        """How far the person moved: the median of its keypoints, as arms and legs swing about the body."""
+        both = ~np.isnan(xy[:, 0]) & ~np.isnan(self.xy[:, 0])
+        moves = (xy - self.xy)[both] if both.any() else (box - self.box).reshape(2, 2)
+        return np.asarray(np.median(moves, axis=0))
+
+
+class Tracker:
+    """Follows persons through a video: `update` numbers the persons of each frame.
+
+    A person continues the track that it resembles most, by the mean of OKS and the overlap of boxes (intersection over
+    union) with where the track should be by now, so that the sum over all persons is greatest (optimal assignment).
+    Tracks go on at their velocity. First the confident persons take tracks seen in the frame before, then those left
+    take lost tracks, then the other persons take what is left of the former. The longer a track is lost, the
+    wider it is searched for: OKS with a larger scale, overlap of widened boxes (Yang et al., "Hard to Track Objects
+    with Irregular Motions and Similar Appearances? Make It Easier by Buffering the Matching Space", WACV 2023).
+
+    All spans are seconds and all lengths parts of a person's size, so that neither another frame rate nor another
+    resolution needs other settings. The order of the persons in a frame does not matter.
+
+    Args:
+        new_score: least score (`Poses.scores`) of persons that take up lost tracks and begin new ones. Others only
+            continue tracks, or get the number -1.
+        similarity: least similarity, 0..1, of a person and the track that it continues.
+        lost_seconds: a track that is not seen for longer ends; its number does not come again.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(self, *, new_score: float = 0.3, similarity: float = 0.1, lost_seconds: float = 2.0) -> None:
+        for name, value, most in (
+            ("new_score", new_score, math.inf),
+            ("similarity", similarity, 1.0),
+            ("lost_seconds", lost_seconds, math.inf),
+        ):
+            if not 0 <= value <= most:
+                raise ValueError(f"{name}: expected a number in 0..{most:g}, got {value!r}")
+        self._new_score, self._similarity, self._lost_seconds = new_score, similarity, lost_seconds
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all tracks, as before another video; numbers start from 1 again."""
+        self._tracks: list[_Track] = []
+        self._time: float | None = None
+        self._next = 1
+
+    def update(self, poses: Poses, time: float | None = None) -> Poses:
+        """The poses of the next frame with their `track_ids`, all of them and in the same order.
+
+        Args:
+            poses: the persons of the frame.
+            time: of the frame, in seconds, not before that of the last; None takes 1/25 second after it.
+
+        Raises:
+            ValueError: time is not finite or runs backwards.
+        """
+        self._time = time = next_time(self._time, time)
+        self._tracks = [track for track in self._tracks if time - track.time <= self._lost_seconds]
+        xy = np.where((poses.keypoint_scores > _SEEN_ABOVE)[..., None], poses.xy, np.nan).astype(np.float64)
+        xy[~np.isfinite(xy).all(axis=2)] = np.nan
+        boxes = poses.boxes.astype(np.float64)
+        similarity = _similarities(xy, boxes, self._tracks, time, poses.keypoints)
+        confident = poses.scores >= self._new_score
+        lost = np.array([track.lost for track in self._tracks], bool)
+        taken = np.full(len(poses), -1)
+        for persons, tracks in ((confident, ~lost), (confident, lost), (~confident, ~lost)):
+            free_persons = np.flatnonzero(persons & (taken < 0))
+            free_tracks = np.flatnonzero(tracks & ~np.isin(np.arange(len(lost)), taken))
+            chosen = similarity[np.ix_(free_persons, free_tracks)]
+            chosen = np.where(chosen >= max(self._similarity, 1e-9), chosen, 0)
+            rows, columns = _core.linear_assignment(-chosen)
+            sound = chosen[rows, columns] > 0
+            taken[free_persons[rows[sound]]] = free_tracks[columns[sound]]
+        ids = np.full(len(poses), -1)
+        followed: dict[int, _Track] = {}
+        for person in np.flatnonzero(taken >= 0):
+            track = self._tracks[taken[person]]
+            ids[person] = track.number
+            followed[track.number] = track.seen(time, xy[person], boxes[person])
+        self._tracks = [followed.get(track.number) or replace(track, lost=True) for track in self._tracks]
+        beginners = np.flatnonzero(confident & (taken < 0))
+        for person in beginners[np.lexsort(boxes[beginners].T)]:  # whatever their order, the same numbers
+            ids[person] = self._next
+            self._tracks.append(_Track(self._next, time, xy[person], boxes[person], np.zeros(2)))
+            self._next += 1
+        return replace(poses, track_ids=ids)
+
+
+def next_time(last: float | None, given: float | None) -> float:
+    """The time of a frame, checked against that of the one before."""
+    if given is None:
+        return 0.0 if last is None else last + 1 / DEFAULT_FPS
+    if not math.isfinite(given) or (last is not None and given < last):
+        raise ValueError(f"time: expected finite seconds from {last} on, the last frame's, got {given!r}")
+    return float(given)
+
+
+def _similarities(
+    xy: FloatArray, boxes: FloatArray, tracks: list[_Track], time: float, keypoints: KeypointSet
+) -> FloatArray:
+    """(N, M) of N persons with where M tracks should be, in 0..1."""
+    if not len(xy) or not tracks:
+        return np.zeros((len(xy), len(tracks)))
+    elapsed = np.array([time - track.time for track in tracks])
+    reach = _VELOCITY_LASTS * -np.expm1(-elapsed / _VELOCITY_LASTS)
+    shift = np.stack([track.velocity for track in tracks]) * reach[:, None]
+    expected = np.stack([track.box for track in tracks]) + np.tile(shift, 2)
+    places = np.stack([track.xy for track in tracks]) + shift[:, None]
+    sides = expected[:, 2:] - expected[:, :2]
+    areas = BOX_FILL * sides.prod(axis=1) * (1 + _DRIFT * elapsed) ** 2
+    oks = oks_matrix(xy, places, areas=np.maximum(areas, 1), boxes=_ordered(expected), sigmas=keypoints)
+    margin = _MARGIN + _MARGIN_GROWTH * elapsed
+    return (oks + _overlaps(boxes, expected, margin)) / 2
+
+
+def _ordered(boxes: FloatArray) -> FloatArray:
+    return np.concatenate([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])], axis=1)
+
+
+def _overlaps(boxes: FloatArray, expected: FloatArray, margin: FloatArray) -> FloatArray:
+    """(N, M) intersection over union of boxes that are widened by `margin` (M,) of their own sides all around."""
+    first = boxes.reshape(-1, 1, 2, 2) + margin[None, :, None, None] * _outwards(boxes)[:, None]
+    second = (expected.reshape(-1, 2, 2) + margin[:, None, None] * _outwards(expected))[None]
+    common = np.minimum(first[:, :, 1], second[:, :, 1]) - np.maximum(first[:, :, 0], second[:, :, 0])
+    shared = np.maximum(common, 0).prod(axis=2)
+    total = (first[:, :, 1] - first[:, :, 0]).prod(axis=2) + (second[:, :, 1] - second[:, :, 0]).prod(axis=2) - shared
+    return np.asarray(shared / np.maximum(total, 1e-9))
+
+
+def _outwards(boxes: FloatArray) -> FloatArray:
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return np.stack([-sides, sides], axis=1)
