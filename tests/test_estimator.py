@@ -4,6 +4,7 @@ import copy
 import inspect
 import multiprocessing
 import pickle
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from leanpose import Estimator, Poses
+from leanpose.sources import open_source
 from models import DOTS, SIZE, dot_card, dot_graph, dot_model, dots_picture, heat_model, save_model
 
 HEIGHT, WIDTH = SIZE
@@ -430,11 +432,37 @@ def test_a_file_that_cannot_be_read_does_not_cost_earlier_results(
 
 
 @pytest.mark.parametrize(
-    "single", ["a.png", Path("a.png"), np.zeros((9, 9, 3), np.uint8), Image.new("RGB", (9, 9)), None, 3], ids=repr
+    "single", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8), Image.new("RGB", (9, 9)), None, 3.0], ids=repr
 )
 def test_stream_of_one_picture_points_to_predict(single: Any, estimator: Estimator) -> None:
     with pytest.raises(TypeError, match=r"expected several pictures, got one .*call predict"):
         estimator.stream(single)
+
+
+def test_streams_of_sources(estimator: Estimator, picture: Picture, tmp_path: Path) -> None:
+    for index in range(40):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.roll(picture, index % 3, axis=1))
+    (tmp_path / "7.png").write_bytes(b"broken")
+    expected = [estimator.predict(np.roll(picture, index % 3, axis=1)) for index in range(40) if index != 7]
+    for source in (tmp_path, str(tmp_path / "*.png"), open_source(tmp_path)):
+        assert list(estimator.stream(source)) == expected
+    assert list(estimator.stream(tmp_path / "0.png")) == [estimator.predict(picture)]
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        estimator.stream(tmp_path / "none.avi")
+    with pytest.raises(ValueError, match="camera index of at least 0"):
+        estimator.stream(-1)
+
+
+def test_a_stream_that_is_left_closes_its_source(estimator: Estimator, picture: Picture, tmp_path: Path) -> None:
+    for index in range(99):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), picture)
+    results = estimator.stream(tmp_path)
+    next(results)
+    del results
+    for thread in threading.enumerate():
+        if thread.name == "leanpose-source":
+            thread.join(10)
+            assert not thread.is_alive()
 
 
 def test_pairs_are_tuples(estimator: Estimator, picture: Picture) -> None:

@@ -57,7 +57,9 @@ def see(
         xy = np.array([walkers[number].keypoints(time) for number in who]).reshape(-1, 17, 2)
         heights = np.array([walkers[number].height for number in who]).reshape(-1, 1, 1)
         xy = xy + noise * heights * random.standard_normal(xy.shape)
-        boxes = np.concatenate([xy.min(axis=1) - 0.04 * heights[..., 0], xy.max(axis=1) + 0.04 * heights[..., 0]], axis=1)
+        boxes = np.concatenate(
+            [xy.min(axis=1) - 0.04 * heights[..., 0], xy.max(axis=1) + 0.04 * heights[..., 0]], axis=1
+        )
         boxes = boxes + noise * heights[..., 0] * random.standard_normal(boxes.shape)
         scores = random.uniform(0.6, 0.95, xy.shape[:2])
         yield time, Poses(xy, scores, boxes, np.full(len(who), 0.9), COCO17), who

@@ -14,6 +14,7 @@ from . import _core
 from .codecs import Decoded
 from .keypoints import KeypointSet
 from .model import Model
+from .profiling import Profile
 from .results import Poses
 
 _MOST = 32  # regions per session run, each with two crops in a flip test: fills a GPU
@@ -55,8 +56,8 @@ class _Picture:
 class Batcher:
     """Crops regions straight into one batch, runs it when it is full and hands out finished pictures in order."""
 
-    def __init__(self, model: Model, flip_test: bool) -> None:
-        self._model, self._flip_test = model, flip_test
+    def __init__(self, model: Model, flip_test: bool, profile: Profile) -> None:
+        self._model, self._flip_test, self._profile = model, flip_test, profile
         height, width = model.card.input.size
         self._capacity = max(1, min(_MOST, _PIXELS // (height * width)))
         copies = 2 if flip_test else 1  # a region's crop and its mirror image lie side by side
@@ -81,13 +82,14 @@ class Batcher:
             self._transforms[batch] = transforms[start:stop]
             flip = self._flip_test
             out = self._crops[batch] if flip else self._crops[batch, 0]
-            _core.crop(
-                *(image, transforms[start:stop], spec.size, spec.mean, spec.std, spec.color, [spec.border] * 3),
-                dtype=self._model.crop_dtype,
-                layout=spec.layout,
-                flipped=flip,
-                out=out,
-            )
+            with self._profile.measure("crop", stop - start):
+                _core.crop(
+                    *(image, transforms[start:stop], spec.size, spec.mean, spec.std, spec.color, [spec.border] * 3),
+                    dtype=self._model.crop_dtype,
+                    layout=spec.layout,
+                    flipped=flip,
+                    out=out,
+                )
             self._rows.append((picture, batch, start))
             self._filled, start = batch.stop, stop
             if self._filled == self._capacity:
@@ -106,12 +108,14 @@ class Batcher:
             return
         model, transforms = self._model, self._transforms[: self._filled]
         codec, crops = model.card.codec, self._crops[: self._filled]
-        outputs = model.run(crops.reshape(-1, *crops.shape[2:]))
-        if self._flip_test:
-            plain, flipped = [output[0::2] for output in outputs], [output[1::2] for output in outputs]
-            decoded = codec.decode_flipped(plain, flipped, transforms, model.card.keypoints.flip_index)
-        else:
-            decoded = codec.decode(outputs, transforms)
+        with self._profile.measure("pose", self._filled):
+            outputs = model.run(crops.reshape(-1, *crops.shape[2:]))
+        with self._profile.measure("keypoints", self._filled):
+            if self._flip_test:
+                plain, flipped = [output[0::2] for output in outputs], [output[1::2] for output in outputs]
+                decoded = codec.decode_flipped(plain, flipped, transforms, model.card.keypoints.flip_index)
+            else:
+                decoded = codec.decode(outputs, transforms)
         for picture, items, first in self._rows:
             picture.take(decoded, items, first, model.card.keypoints)
         self._filled = 0

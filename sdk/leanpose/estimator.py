@@ -17,8 +17,10 @@ from .detection import Detector
 from .images import ImageLike, at_picture, load_image
 from .model import Model
 from .packaged import DEFAULT_MODEL, portable_name
+from .profiling import Profile
 from .results import Poses
 from .runtime import Providers
+from .sources import Frame, Source, open_source
 
 
 class Estimator:
@@ -162,22 +164,35 @@ class Estimator:
             raise ValueError(f"boxes: expected one entry per picture, got {len(boxes)} for {len(image)} pictures")
         return list(self._stream(zip(image, boxes or [None] * len(image), strict=True), numbered=True))
 
-    def stream(self, pictures: Iterable[ImageLike | tuple[ImageLike, npt.ArrayLike | None]]) -> Iterator[Poses]:
+    def stream(
+        self, pictures: str | os.PathLike[str] | int | Iterable[ImageLike | Frame | tuple[ImageLike, Any]]
+    ) -> Iterator[Poses]:
         """The `Poses` of each picture, in order, while pictures are taken one by one in bounded memory.
 
-        Each item is a picture or a pair (picture, boxes), as in `predict`. Results arrive when a batch of inputs is
-        full. An error is raised after the results of all pictures before the bad one; its message counts them from 0.
+        Each item is a picture or a pair (picture, boxes), as in `predict`, or a frame of a source. Results arrive when
+        a batch of inputs is full. An error is raised after the results of all pictures before the bad one; its message
+        counts them from 0.
+
+        Args:
+            pictures: an iterable; or a video, folder, glob or camera index, as for `leanpose.sources.open_source`,
+                whose broken frames are reported to the logger "leanpose" and skipped.
 
         Raises:
-            TypeError, ValueError, OSError, RuntimeError: as `predict`; TypeError also where `pictures` is one picture.
+            TypeError, ValueError, OSError, RuntimeError: as `predict` and, for a source, as `open_source`; TypeError
+                also where `pictures` is one picture.
         """
-        if isinstance(pictures, str | os.PathLike | np.ndarray) or not isinstance(pictures, Iterable):
+        if isinstance(pictures, str | os.PathLike | int):
+            return self._stream(_opened(open_source(pictures)), numbered=True)
+        if isinstance(pictures, np.ndarray) or not isinstance(pictures, Iterable):
             raise TypeError(f"pictures: expected several pictures, got one {type(pictures).__name__}; call predict")
-        pairs = (item if isinstance(item, tuple) and len(item) == 2 else (item, None) for item in pictures)
-        return self._stream(pairs, numbered=True)
+        return self._stream(map(_pair, pictures), numbered=True)
+
+    def batcher(self, profile: Profile) -> Batcher:
+        """What runs this estimator's network on the boxes of one picture after another; for `leanpose.pipeline`."""
+        return Batcher(self._model, self._flip_test, profile)
 
     def _stream(self, pairs: Iterator[tuple[ImageLike, npt.ArrayLike | None]], numbered: bool) -> Iterator[Poses]:
-        batcher = Batcher(self._model, self.flip_test)
+        batcher = self.batcher(Profile())
         error: Exception | None = None
         for index in count():
             try:
@@ -199,3 +214,15 @@ class Estimator:
         yield from batcher.finish()
         if error is not None:
             raise error
+
+
+def _pair(item: Any) -> tuple[ImageLike, npt.ArrayLike | None]:
+    if isinstance(item, Frame):
+        return item.image, None
+    return item if isinstance(item, tuple) and len(item) == 2 else (item, None)
+
+
+def _opened(source: Source) -> Iterator[tuple[ImageLike, None]]:
+    with source:
+        for frame in source:
+            yield frame.image, None

@@ -35,7 +35,7 @@ class Smoother:
         ValueError: an argument is not a finite number, positive or, for `beta`, at least 0.
     """
 
-    def __init__(self, *, min_cutoff: float = 1.5, beta: float = 6.0, speed_cutoff: float = 1.5) -> None:
+    def __init__(self, *, min_cutoff: float = 1.0, beta: float = 10.0, speed_cutoff: float = 1.5) -> None:
         for name, value in (("min_cutoff", min_cutoff), ("beta", beta), ("speed_cutoff", speed_cutoff)):
             if not (math.isfinite(value) and (value > 0 or (value == 0 and name == "beta"))):
                 raise ValueError(f"{name}: expected a positive finite number, got {value!r}")
@@ -97,8 +97,8 @@ class Smoother:
         speed = (xy[moving] - known.raw[moving]) / steps
         known.speed[moving] += _gain(weights * self._speed_cutoff, steps) * (speed - known.speed[moving])
         pace = np.linalg.norm(known.speed[moving], axis=1, keepdims=True) / known.size
-        gain = _gain(weights * (self._min_cutoff + self._beta * pace), steps)
-        known.smooth[moving] += gain * (xy[moving] - known.smooth[moving])
+        cutoff = weights * (self._min_cutoff + self._beta * pace)
+        known.smooth[moving] = _follow(known.smooth[moving], known.raw[moving], xy[moving], cutoff, steps)
         known.raw[moving], known.time[moving] = xy[moving], time
         return np.where(seen[:, None], known.smooth, np.nan)
 
@@ -113,5 +113,18 @@ class _Filter:
 
 
 def _gain(cutoff: FloatArray | float, elapsed: FloatArray | float) -> FloatArray:
-    """The part of the way that a first-order low-pass of so many Hz goes in so many seconds, exactly."""
+    """The part of the way to a constant that a first-order low-pass of so many Hz goes in so many seconds."""
     return np.asarray(-np.expm1(-2 * math.pi * np.asarray(cutoff) * elapsed))
+
+
+def _follow(
+    smooth: FloatArray, before: FloatArray, now: FloatArray, cutoff: FloatArray, elapsed: FloatArray
+) -> FloatArray:
+    """Where the low-pass is after its input went straight from `before` to `now`.
+
+    Were the input to jump as in the published discrete filter, the lag would change with the frame rate.
+    """
+    turn = 2 * math.pi * cutoff * elapsed
+    gain = -np.expm1(-turn)
+    part = gain / turn
+    return (1 - gain) * smooth + (part - (1 - gain)) * before + (1 - part) * now

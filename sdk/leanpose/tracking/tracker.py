@@ -125,7 +125,7 @@ class Tracker:
             followed[track.number] = track.seen(time, xy[person], boxes[person])
         self._tracks = [followed.get(track.number) or replace(track, lost=True) for track in self._tracks]
         beginners = np.flatnonzero(confident & (taken < 0))
-        for person in beginners[np.lexsort(boxes[beginners].T)]:  # whatever their order, the same numbers
+        for person in beginners[np.lexsort(boxes[beginners].T[::-1])]:  # whatever their order, the same numbers
             ids[person] = self._next
             self._tracks.append(_Track(self._next, time, xy[person], boxes[person], np.zeros(2)))
             self._next += 1
