@@ -85,7 +85,8 @@ class Detector:
         threads: int | None = None,
     ) -> None:
         self._arguments = {name: value for name, value in locals().items() if name not in ("self", "model")}
-        if family is not None and family not in FAMILIES:
+        given: object = family
+        if given is not None and (not isinstance(given, str) or given not in FAMILIES):
             raise ValueError(f"family: expected one of {', '.join(FAMILIES)}, got {family!r}")
         self.score_threshold = _share("score_threshold", score_threshold)
         self._network = network = Network(model, providers, threads)
@@ -94,11 +95,11 @@ class Detector:
         known = FAMILIES[self.family]
         self.resize: Resize = known.resize if resize is None else resize
         self.color: Literal["rgb", "bgr"] = known.color if color is None else color
-        # a graph that takes integers takes grey levels
+        if network.graph.takes_integers and (mean is not None or std is not None):
+            raise network.error("mean, std: the input takes integers, so that the graph has to normalise by itself")
         normalization = GREY_LEVELS if network.graph.takes_integers else known.normalization
-        self.mean, self.std = (
-            usual if given is None else given for usual, given in zip(normalization, (mean, std), strict=True)
-        )
+        self.mean = normalization[0] if mean is None else mean
+        self.std = normalization[1] if std is None else std
         self.pad = known.pad if pad is None else pad
         self.person_class = _person_class(network, known, self._form, person_class)
         suppression = 1.0 if known.nms is None else known.nms
@@ -173,12 +174,14 @@ class Detector:
         self._check([output.shape for output in outputs])
         with np.errstate(all="ignore"):  # what overflows is dropped below
             boxes, scores = self._form.persons(outputs, self.person_class, self.score_threshold)
-        sound = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
-        boxes, scores = boxes[sound].astype(np.float64), scores[sound]
+        finite = np.isfinite(scores)
+        boxes, scores = boxes[finite].astype(np.float64), scores[finite]
         if (scores > 1 + _ROUNDING).any():
             raise self._network.error(
-                f"a score of {scores.max():g}, expected 0..1, as family {self.family} has it; is it of another family?"
+                f"a score of {scores.max():g}, expected 0..1, as family {self.family} has it: is it of another family"
             )
+        sound = np.isfinite(boxes).all(axis=1)
+        boxes, scores = boxes[sound], scores[sound]
         best = _core.nms(boxes, scores, self.nms_threshold)
         height, width = picture.shape[:2]
         scale = transform.diagonal()

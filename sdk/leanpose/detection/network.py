@@ -51,7 +51,7 @@ class Network:
             "; ".join(f"{tensor} {tensor.type}" for tensor in tensors) or "none"
             for tensors in (self.graph.inputs, self.graph.outputs)
         )
-        return ValueError(f"model: '{self.path}': {text}. Its inputs: {inputs}; outputs: {outputs}")
+        return ValueError(f"model: '{self.path}': {text}; its inputs: {inputs}; outputs: {outputs}")
 
     def _axes(self, size: tuple[int | None, int | None]) -> tuple[int | None, ...]:
         return (3, *size) if self.layout == "nchw" else (*size, 3)
