@@ -197,6 +197,9 @@ WHOLE = (1, 3, 640, 640)
         (WHOLE, {"output0": (1, 47, 8400)}, OneStage((640, 640))),
         ((1, 3, 384, 640), {"output0": (1, 56, 5040)}, OneStage((384, 640))),
         ((1, 3, 1280, 1280), {"rows": (1, 56, 34000)}, OneStage((1280, 1280), rows="rows")),
+        (WHOLE, {"output": (1, 25200, 57)}, OneStage((640, 640), "yolo_objectness", rows="output")),
+        ((1, 3, 960, 960), {"output0": (1, 57375, 57)}, OneStage((960, 960), "yolo_objectness")),
+        ((1, 3, 64, 64), {"output0": (1, 252, 57)}, OneStage((64, 64), "yolo_objectness")),
         (WHOLE, {"output0": (1, 300, 57)}, OneStage((640, 640), "yolo_end_to_end", nms_threshold=None)),
         (WHOLE, {"output0": (1, 0, 57)}, OneStage((640, 640), "yolo_end_to_end", nms_threshold=None)),
         (
@@ -225,6 +228,8 @@ def test_rows_of_other_keypoints_or_classes_need_the_codec() -> None:
     outputs = {"output0": (1, 4 + 3 + 51, 8400)}
     assert "no known contract" in refused(WHOLE, outputs)
     assert inferred(WHOLE, outputs, codec__classes=3).codec == OneStage((640, 640), classes=3)
+    assert inferred(WHOLE, {"output0": (1, 25200, 58)}, codec__classes=2).keypoints == COCO17
+    assert "field codec.classes: expected an integer" in refused(WHOLE, {"a": (1, 56, 8400)}, codec__classes="two")
     assert "ask for output output0 [batch, 56, any]" in refused(WHOLE, outputs, codec__type="one_stage")
 
 
@@ -233,7 +238,6 @@ def test_rows_of_other_keypoints_or_classes_need_the_codec() -> None:
     [
         {"output0": (1, 84, 8400)},
         {"output0": (1, 300, 6)},
-        {"output0": (1, 25200, 57)},
         {"output0": (1, 8400, 56)},
         {"output0": (1, 56, 8401)},
         {"dets": (1, 100, 5), "labels": (1, 100)},

@@ -40,6 +40,9 @@ def written(form: str, boxes: Any, scores: Any, keypoints: Any, classes: int = 1
             others = [score * 0.5] * (classes - 1)
             box = [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
             rows.append([*box, *others, score, *points.ravel()])
+        elif form == "yolo_objectness":
+            box = [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
+            rows.append([*box, 0.8, *[score * 0.5] * (classes - 1), score / 0.8, *points.ravel()])
         elif form == "yolo_end_to_end":
             rows.append([left, top, right, bottom, score, 0, *points.ravel()])
         else:
@@ -67,7 +70,7 @@ def expected(boxes: Any, scores: Any, codec: OneStage) -> list[int]:
     return kept[: codec.max_persons]
 
 
-FORMS = ["yolo", "yolo_end_to_end", "movenet"]
+FORMS = ["yolo", "yolo_objectness", "yolo_end_to_end", "movenet"]
 TURN = np.array([[0.5, 0.25, 3.0], [-0.75, 2.0, -1.0]])
 
 
@@ -100,11 +103,12 @@ def test_rows_become_the_persons_of_a_plain_reference(form: Any, nms_threshold: 
     assert decoded.xy.dtype == decoded.scores.dtype == decoded.boxes.dtype == decoded.person_scores.dtype == np.float32
 
 
-def test_the_highest_class_counts() -> None:
+@pytest.mark.parametrize("form", ["yolo", "yolo_objectness"])
+def test_the_highest_class_counts(form: Any) -> None:
     boxes, scores, keypoints = persons_of(5, 4)
-    codec = OneStage((HEIGHT, WIDTH), "yolo", classes=3, score_threshold=-1, nms_threshold=None)
-    rows = written("yolo", boxes, scores, keypoints, classes=3)
-    assert rows.shape == (4 + 3 + 51, 4)
+    codec = OneStage((HEIGHT, WIDTH), form, classes=3, score_threshold=-1, nms_threshold=None)
+    rows = written(form, boxes, scores, keypoints, classes=3)
+    assert rows.shape == ((4 + 3 + 51, 4) if form == "yolo" else (4, 5 + 3 + 51))
     decoded = codec.decode([rows[None]], np.eye(2, 3)[None])
     np.testing.assert_allclose(decoded.person_scores, np.sort(scores)[::-1], rtol=1e-6)
 
@@ -166,6 +170,8 @@ def yolo(folder: Path, form: str, batch: Any = "batch") -> Path:
         return constant_model(folder / "movenet.onnx", [batch, HEIGHT, WIDTH, 3], {"output_0": rows}, dtype=6)
     if form == "yolo":
         rows = np.concatenate((rows, np.zeros((56, cells(HEIGHT, WIDTH) - 3), np.float32)), axis=1)
+    if form == "yolo_objectness":
+        rows = np.concatenate((rows, np.zeros((3 * cells(HEIGHT, WIDTH) - 3, 57), np.float32)))
     return constant_model(folder / f"{form}.onnx", [batch, 3, HEIGHT, WIDTH], {"output0": rows})
 
 
@@ -174,6 +180,7 @@ def yolo(folder: Path, form: str, batch: Any = "batch") -> Path:
     ("form", "persons", "spec"),
     [
         ("yolo", [1, 0], ((0, 0, 0), (255, 255, 255), "nchw", 114)),
+        ("yolo_objectness", [1, 0], ((0, 0, 0), (255, 255, 255), "nchw", 114)),
         ("yolo_end_to_end", [1, 2, 0], ((0, 0, 0), (255, 255, 255), "nchw", 114)),
         ("movenet", [1, 2, 0], ((0, 0, 0), (1, 1, 1), "nhwc", 0)),
     ],
@@ -241,7 +248,7 @@ def test_any_numbers_give_persons_that_can_be_used(
     form: Any, values: list[list[float]], threshold: float | None
 ) -> None:
     codec = OneStage((HEIGHT, WIDTH), form, score_threshold=-1e9, nms_threshold=threshold, classes=1)
-    width = {"yolo": 8, "yolo_end_to_end": 9, "movenet": 8}[form]
+    width = {"yolo": 8, "yolo_objectness": 9, "yolo_end_to_end": 9, "movenet": 8}[form]
     rows = np.array(values, np.float32).reshape(-1, 11)[:, :width]
     decoded = codec.decode([(rows.T if form == "yolo" else rows)[None]], TURN[None])
     assert decoded.xy.shape == (len(decoded.items), 1, 2)

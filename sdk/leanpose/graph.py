@@ -118,7 +118,7 @@ class Graph:
                 f"the graph leaves the shapes of its outputs open and fails on an input of shape {shape}: {error}"
             ) from error
         outputs = tuple(
-            replace(output, shape=(*output.shape[:1], *np.shape(array)[1:]))
+            replace(output, shape=(*output.shape[:1], *getattr(array, "shape", ())[1:]))  # a sequence has none
             for output, array in zip(self.outputs, arrays, strict=True)
         )
         return replace(self, outputs=outputs)

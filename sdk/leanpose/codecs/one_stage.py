@@ -13,8 +13,8 @@ from .. import _core
 from ..fields import Fields
 from .base import Codec, Decoded, FloatArray, require_size
 
-Form = Literal["yolo", "yolo_end_to_end", "movenet"]
-FORMS: tuple[Form, ...] = ("yolo", "yolo_end_to_end", "movenet")
+Form = Literal["yolo", "yolo_objectness", "yolo_end_to_end", "movenet"]
+FORMS: tuple[Form, ...] = ("yolo", "yolo_objectness", "yolo_end_to_end", "movenet")
 MOST_ROWS = 100_000
 _PER_KEYPOINT = 3  # two coordinates and a score
 
@@ -28,11 +28,13 @@ class OneStage(Codec):
         form: what a row holds:
             "yolo" (YOLOv8-pose, YOLO11-pose): box centre x, y, width and height, a score for each class, the highest
             of which counts, K times x, y, score, in input pixels; an output (batch, 4 + classes + 3 K, rows);
+            "yolo_objectness" (YOLO-Pose, Maji et al., CVPRW 2022, and YOLOv7-pose): box, objectness, which
+            multiplies the highest class score, class scores, keypoints; an output (batch, rows, 5 + classes + 3 K);
             "yolo_end_to_end" (YOLO26-pose, or exported with suppression inside): box x1, y1, x2, y2, score, class,
             K times x, y, score, in input pixels; an output (batch, rows, 6 + 3 K);
             "movenet" (MoveNet multi-pose): K times y, x, score, box y1, x1, y2, x2, score, all from 0 to 1 over the
             sides of the input; an output (batch, rows, 3 K + 5).
-        classes: how many classes "yolo" scores.
+        classes: how many classes "yolo" and "yolo_objectness" score.
         score_threshold: a person's score must be above it.
         nms_threshold: intersection over union with a better box above which a person goes; None: none does.
         max_persons: of each input, the best.
@@ -71,7 +73,8 @@ class OneStage(Codec):
         values = _PER_KEYPOINT * num_keypoints
         if self.form == "yolo":
             return {self.rows: (4 + self.classes + values, None)}
-        return {self.rows: (None, values + (6 if self.form == "yolo_end_to_end" else 5))}
+        others = {"yolo_objectness": 5 + self.classes, "yolo_end_to_end": 6, "movenet": 5}
+        return {self.rows: (None, others[self.form] + values)}
 
     def decode(self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64]) -> Decoded:
         parts = [self._persons(rows, transform) for rows, transform in zip(outputs[0], transforms, strict=True)]
@@ -104,6 +107,9 @@ class OneStage(Codec):
         if self.form == "yolo":
             rows, box, keypoints = rows.T, [0, 1, 2, 3], slice(4 + self.classes, None)
             scores = rows[:, 4 : 4 + self.classes].max(axis=1)
+        elif self.form == "yolo_objectness":
+            box, keypoints = [0, 1, 2, 3], slice(5 + self.classes, None)
+            scores = rows[:, 4] * rows[:, 5 : 5 + self.classes].max(axis=1)
         elif self.form == "yolo_end_to_end":
             box, keypoints, scores = [0, 1, 2, 3], slice(6, None), rows[:, 4]
         else:
@@ -112,7 +118,7 @@ class OneStage(Codec):
         rows = rows[chosen]
         boxes, triples = rows[:, box], rows[:, keypoints]
         triples = triples.reshape(len(rows), triples.shape[1] // _PER_KEYPOINT, _PER_KEYPOINT)
-        if self.form == "yolo":
+        if self.form in ("yolo", "yolo_objectness"):
             centers, halves = boxes[:, :2], boxes[:, 2:] / 2
             boxes = np.concatenate((centers - halves, centers + halves), axis=1)
         elif self.form == "movenet":

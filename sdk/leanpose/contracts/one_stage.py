@@ -11,19 +11,26 @@ YOLO = {**BOTTOM_UP, **UNIT_RANGE, "border": 114.0}
 MOVENET = {**BOTTOM_UP, **GREY_LEVELS}
 _MOST_PERSONS = 1000  # that suppression inside a graph leaves; raw rows are more
 _STRIDES = (8, 16, 32, 64)
+_ANCHORS = 3  # of each cell, where rows have an objectness
 
 
 def read(size: Size, outputs: Outputs, given: Given) -> Iterator[Reading]:
-    """YOLO's (batch, 4 + classes + 3 K, cells) and (batch, persons, 6 + 3 K); MoveNet's (batch, 6, 56)."""
+    """Rows as `OneStage.form` lists them, told apart by how many there are."""
     for output in outputs:
         shape = lengths(output)
         if len(shape) != 2:
             continue
-        if shape[1] in (_cells(size, 3), _cells(size, 4)):
-            classes = given.get("codec.classes", 1)
-            count = count_of(shape[0] - 4 - classes, given) if isinstance(classes, int) else None
+        cells = [_cells(size, levels) for levels in (3, 4)]
+        classes = given.get("codec.classes", 1)
+        classes = classes if isinstance(classes, int) else 1  # the check of the card names what is wrong
+        if shape[1] in cells:
+            count = count_of(shape[0] - 4 - classes, given)
             if count is not None:
                 yield Reading(OneStage(size, "yolo", classes, rows=output.name), count, YOLO)
+        elif shape[0] in (_ANCHORS * number for number in cells):
+            count = count_of(shape[1] - 5 - classes, given)
+            if count is not None:
+                yield Reading(OneStage(size, "yolo_objectness", classes, rows=output.name), count, YOLO)
         elif shape == (6, 56):
             yield Reading(OneStage(size, "movenet", nms_threshold=None, rows=output.name), 17, MOVENET)
         elif shape[0] <= _MOST_PERSONS:
