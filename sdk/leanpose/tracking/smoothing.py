@@ -127,4 +127,4 @@ def _follow(
     turn = 2 * math.pi * cutoff * elapsed
     gain = -np.expm1(-turn)
     part = gain / turn
-    return (1 - gain) * smooth + (part - (1 - gain)) * before + (1 - part) * now
+    return np.asarray((1 - gain) * smooth + (part - (1 - gain)) * before + (1 - part) * now)
