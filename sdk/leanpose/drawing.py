@@ -147,7 +147,7 @@ class _People:
 def _draw_people(canvas: npt.NDArray[np.uint8], people: _People, style: _Style) -> None:
     strokes = _stroke(people.sizes)[:, None]
     radii = np.maximum(strokes * style.widths / 2, 0.6)
-    outlines = np.maximum(strokes * style.widths**0.5 / 4, 0.7)
+    outlines = np.maximum(strokes * style.widths**0.5 / 4, 0.5)
     ends = people.xy[:, style.limbs]
     limbs = _quads(ends, radii[:, style.limbs])
     limb_rims = _quads(ends, (radii + outlines)[:, style.limbs])
@@ -197,7 +197,7 @@ def _draw_labels(
         if head.any():
             # Eyes and ears lie about half a head below its top.
             points = xy[head]
-            above = max(0.6 * float(np.ptp(points, axis=0).max()), 0.06 * size)
+            above = max(0.6 * float(np.ptp(points, axis=0).max()), 0.08 * size)
         elif visible.any():
             points, above = xy[visible], 0.2 * size
         elif boxes is not None:
@@ -211,7 +211,7 @@ def _draw_labels(
 def _draw_label(canvas: npt.NDArray[np.uint8], track_id: int, x: float, y: float, size: float) -> None:
     """A pill with the id, for a person of so many pixels; its lower middle is at x, y but all of it in the picture."""
     text = str(track_id)
-    height = min(max(0.035 * size, 7.5), 26.0)  # of the digits
+    height = min(max(0.035 * size, 7.0), 26.0)  # of the digits
     scale, thickness = height / 21, max(1, round(height / 9))
     (text_width, _), _ = cv2.getTextSize(text, _FONT, scale, thickness)
     radius = 0.9 * height + 1
