@@ -6,7 +6,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from leanpose import COCO17, Poses
+from leanpose import COCO17, Detections, Poses
 
 
 def poses_of(count: int, track_ids: list[int] | None = None, seed: int = 0) -> Poses:
@@ -87,6 +87,20 @@ def test_supervision_arrays_are_the_callers() -> None:
     assert poses == before
 
 
+def test_supervision_detections() -> None:
+    sv = pytest.importorskip("supervision", reason="the package supervision is not installed")
+    found = Detections([[1, 2, 30, 40], [5, 6, 70, 80]], [0.9, 0.25])
+    made = found.to_supervision()
+    assert isinstance(made, sv.Detections)
+    np.testing.assert_array_equal(made.xyxy, found.boxes)
+    np.testing.assert_array_equal(made.confidence, found.scores)
+    assert made.class_id.tolist() == [0, 0]
+    assert made["class_name"].tolist() == ["person", "person"]
+    assert len(made[made.confidence > 0.5]) == 1
+    assert len(Detections.empty().to_supervision()) == 0
+    assert Detections(made.xyxy, made.confidence) == found
+
+
 # pandas
 
 
@@ -140,6 +154,9 @@ def test_missing_packages_are_named(package: str, method: str, extra: str, monke
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=rf"{method}: .* pip install 'leanpose\[{extra}\]'"):
         getattr(poses_of(1), method)()
+    if package == "supervision":
+        with pytest.raises(ImportError, match="to_supervision: "):
+            Detections.empty().to_supervision()
 
 
 def test_old_supervision_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Poses as objects of other packages, which are imported when they are asked for."""
+"""Poses and detections as objects of other packages, which are imported when they are asked for."""
 
 from __future__ import annotations
 
@@ -12,10 +12,24 @@ if TYPE_CHECKING:
     import pandas
     import supervision
 
+    from .detection import Detections
     from .results import Poses
 
 
-def to_supervision(poses: Poses) -> supervision.KeyPoints:
+def detections_to_supervision(detections: Detections) -> supervision.Detections:
+    """See `Detections.to_supervision`."""
+    package: Any = _package("supervision", "to_supervision")
+    count = len(detections)
+    made: supervision.Detections = package.Detections(
+        xyxy=detections.boxes.copy(),
+        confidence=detections.scores.copy(),
+        class_id=np.zeros(count, np.int64),
+        data={"class_name": np.full(count, "person")},
+    )
+    return made
+
+
+def poses_to_supervision(poses: Poses) -> supervision.KeyPoints:
     """See `Poses.to_supervision`."""
     package: Any = _package("supervision", "to_supervision")
     if "keypoint_confidence" not in signature(package.KeyPoints).parameters:
@@ -39,7 +53,7 @@ def to_supervision(poses: Poses) -> supervision.KeyPoints:
     return key_points
 
 
-def to_dataframe(poses: Poses, frame: int | str | None) -> pandas.DataFrame:
+def poses_to_dataframe(poses: Poses, frame: int | str | None) -> pandas.DataFrame:
     """See `Poses.to_dataframe`."""
     pd: Any = _package("pandas", "to_dataframe")
     count, points = poses.keypoint_scores.shape

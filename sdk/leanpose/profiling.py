@@ -14,6 +14,7 @@ _WHAT = {
     "keypoints": "persons decoded",
     "track": "frames tracked",
     "smooth": "frames smoothed",
+    "output": "frames drawn and written",
 }
 
 
@@ -22,7 +23,8 @@ class Profile:
 
     Attributes:
         frames: frames done.
-        seconds: of each stage that ran: "decode", "detect", "crop", "pose", "keypoints", "track", "smooth".
+        seconds: of each stage that ran: "decode", "detect", "crop", "pose", "keypoints", "track", "smooth";
+            of the command line "output" too.
         counts: how many frames or persons each stage took.
     """
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .drawing import draw_poses
 from .images import ImageLike
-from .interop import to_dataframe, to_supervision
+from .interop import poses_to_dataframe, poses_to_supervision
 from .keypoints import KeypointSet
 
 if TYPE_CHECKING:
@@ -256,7 +256,7 @@ class Poses:
         "person", and ``data["tracker_id"]`` holds `track_ids` where there are some. Missing keypoints are 0, 0 with
         confidence 0, as that package has it. ImportError where it is not installed.
         """
-        return to_supervision(self)
+        return poses_to_supervision(self)
 
     def to_dataframe(self, frame: int | str | None = None) -> pandas.DataFrame:
         """A pandas table with a row per person and keypoint, N times K; ImportError where pandas is not installed.
@@ -266,7 +266,7 @@ class Poses:
         NaN where missing; ``score``. Tables of several frames go together by ``pandas.concat``; one row per person
         is ``table.pivot(index="person", columns="keypoint", values=["x", "y", "score"])``.
         """
-        return to_dataframe(self, frame)
+        return poses_to_dataframe(self, frame)
 
     def draw(
         self, image: ImageLike, *, threshold: float = 0.3, boxes: bool = False, ids: bool = True

@@ -1,177 +1,226 @@
-"""`leanpose predict IMAGE... -o DIR`: a drawn picture, and on request JSON, per input."""
+"""`leanpose predict SOURCE... -o OUT`: poses of pictures and videos, drawn and as JSON, CSV or COCO results."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import math
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
+from time import perf_counter
+from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ..boxes import validate_boxes
 from ..estimator import Estimator
-from ..images import load_image
 from ..packaged import DEFAULT_MODEL
+from ..pipeline import Pipeline
+from ..profiling import Profile
 from ..results import Poses
+from ..sinks import Sink
+from ..sources import Frame, open_source
+from ..tracking import Smoother, Tracker
+from .inputs import Input, box_source, find_inputs, read_pictures
+from .outputs import Outputs
+from .progress import Progress, speed
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+Results = Generator[tuple[Frame, Poses], None, None]
+
+_DEFAULT_FPS = 25.0  # of videos that do not tell theirs
+_NO_IMAGE = np.empty((0, 0, 3), np.uint8)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the sub-command."""
-    parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="picture, or folder of pictures")
+    parser.set_defaults(misuse=parser.error)
+    parser.add_argument(
+        "sources",
+        metavar="SOURCE",
+        nargs="+",
+        help="picture, folder of pictures, video, pattern such as 'shots/*.png', address of a stream or number of a "
+        "camera",
+    )
     parser.add_argument(
         "-o",
         "--output",
-        metavar="DIR",
-        type=Path,
+        metavar="OUT",
         required=True,
-        help="folder for the results; what lies there under their names is replaced",
+        help="folder for the results; what lies there under their names is replaced; for a single picture or video "
+        "also the drawn file itself, as out.jpg or out.mp4",
     )
-    parser.add_argument("-m", "--model", default=DEFAULT_MODEL, help="ONNX file or packaged model (%(default)s)")
-    parser.add_argument(
+    model = parser.add_argument_group("models")
+    model.add_argument("-m", "--model", default=DEFAULT_MODEL, help="ONNX file or packaged model (%(default)s)")
+    model.add_argument("-d", "--detector", metavar="FILE", help="ONNX file of a detector, which finds the persons")
+    model.add_argument(
         "--boxes",
         metavar="FILE|x1,y1,x2,y2",
-        help="one box for every picture, or a JSON file {picture name: [[x1, y1, x2, y2], ...]}; without it, the whole "
-        "picture; a box is one person, or for a model that finds persons a region to find them in; a negative first "
-        "number needs --boxes=-5,0,90,200",
+        help="one box for every picture, or a JSON file {picture name: [[x1, y1, x2, y2], ...]}; without it and a "
+        "detector, the whole picture; a box is one person, or for a model that finds persons a region to find them "
+        "in; a negative first number needs --boxes=-5,0,90,200",
     )
-    parser.add_argument("--json", action="store_true", help="also write NAME.json")
-    parser.add_argument("--provider", help="cpu, cuda, tensorrt or ONNX Runtime's name (best that starts)")
-    parser.add_argument("--threads", type=int, help="CPU threads of the model")
-    parser.add_argument("--flip-test", action="store_true", help="average with the mirror image's result")
-    parser.add_argument("--threshold", type=float, default=0.3, help="least keypoint score to draw (%(default)s)")
+    model.add_argument("--provider", help="cpu, cuda, tensorrt or ONNX Runtime's name (best that starts)")
+    model.add_argument("--threads", type=int, help="CPU threads of a model")
+    model.add_argument("--flip-test", action="store_true", help="average with the mirror image's result")
+    sequence = parser.add_argument_group("videos and sequences of pictures")
+    sequence.add_argument("--track", action="store_true", help="follow persons: the same number in every frame")
+    sequence.add_argument("--smooth", action="store_true", help="steady the keypoints of followed persons; tracks too")
+    sequence.add_argument(
+        "--every",
+        metavar="N",
+        type=int,
+        help="detect in every N-th frame and take the boxes from the last poses between (1)",
+    )
+    output = parser.add_argument_group("results")
+    output.add_argument("--no-draw", dest="draw", action="store_false", help="no drawn pictures and videos")
+    output.add_argument("--json", action="store_true", help="NAME.json for each picture and video")
+    output.add_argument("--csv", action="store_true", help="NAME.csv for each video, results.csv for all pictures")
+    output.add_argument("--coco", action="store_true", help="COCO results: NAME.coco.json, results.coco.json likewise")
+    output.add_argument("--threshold", type=float, default=0.3, help="least keypoint score to draw (%(default)s)")
+    output.add_argument("--draw-boxes", action="store_true", help="draw the boxes of the persons too")
+    output.add_argument("--profile", action="store_true", help="print the time that each stage takes")
 
 
 def run(options: argparse.Namespace) -> int:
     """Predict and write; the exit code is 0 only where all inputs worked."""
-    find_boxes = _box_source(options.boxes)
-    estimator = Estimator(
-        options.model, providers=options.provider, threads=options.threads, flip_test=options.flip_test
-    )
-    failed: list[Path] = []
-
-    def fail(path: Path, error: Exception) -> None:
-        failed.append(path)
-        print(f"leanpose predict: {path}: {error}", file=sys.stderr)
-
-    inputs = _expand(options.images, fail)
-    names = _output_names(inputs)
-    _keep_sources(options, names)
-    options.output.mkdir(parents=True, exist_ok=True)
-    waiting: deque[Path] = deque()
-
-    def sound() -> Iterator[tuple[npt.NDArray[np.uint8], npt.ArrayLike | None]]:
-        for path in _progress(inputs):
-            try:
-                picture, boxes = load_image(path), find_boxes(path)
-                validate_boxes(boxes, picture.shape[1], picture.shape[0])
-            except (TypeError, ValueError, OSError) as error:
-                fail(path, error)
-            else:
-                waiting.append(path)
-                yield picture, boxes
-
-    for poses in estimator.stream(sound()):
-        path = waiting.popleft()
-        try:
-            _write(options, names[path], path, poses)
-        except (OSError, ValueError) as error:
-            fail(path, error)
-    if failed:
-        print(f"leanpose predict: failed: {len(failed)}", file=sys.stderr)
-    return 1 if failed else 0
+    _check(options)
+    return _Run(options).run()
 
 
-def _expand(paths: Sequence[Path], fail: Callable[[Path, Exception], None]) -> list[Path]:
-    """Pictures in the order given, without repetition; a folder stands for the pictures in it."""
-    found: dict[Path, None] = {}
-    for path in paths:
-        if not path.is_dir():
-            found[path] = None
-            continue
-        pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES)
-        if not pictures:
-            fail(path, ValueError(f"the folder holds no picture ({', '.join(_SUFFIXES)})"))
-        found.update(dict.fromkeys(pictures))
-    return list(found)
+def _check(options: argparse.Namespace) -> None:
+    """Ends the command with exit code 2 where options contradict each other."""
+    sequence = options.track or options.smooth or options.every is not None or options.profile
+    for wrong, message in (
+        (options.boxes is not None and options.detector is not None, "--boxes and --detector exclude each other"),
+        (options.boxes is not None and sequence, "--boxes goes without --track, --smooth, --every and --profile"),
+        (options.every is not None and options.every < 1, f"--every: expected at least 1, got {options.every}"),
+        (options.every is not None and options.detector is None, "--every needs --detector"),
+        (
+            not (options.draw or options.json or options.csv or options.coco),
+            "--no-draw leaves nothing to write; add --json, --csv or --coco",
+        ),
+    ):
+        if wrong:
+            options.misuse(message)
+    if math.isnan(options.threshold):
+        raise ValueError("--threshold: expected a number, got nan")
 
 
-def _output_names(inputs: Sequence[Path]) -> dict[Path, str]:
-    """A name for each input's results: its stem, or where several share that, its stem and a number."""
-    taken: set[str] = set()
-    names = {}
-    for path in inputs:
-        name, number = path.stem, 2
-        while name in taken:
-            name, number = f"{path.stem}-{number}", number + 1
-        taken.add(name)
-        names[path] = name
-    return names
+class _Run:
+    """One run of the command."""
 
-
-def _keep_sources(options: argparse.Namespace, names: dict[Path, str]) -> None:
-    """ValueError where results would replace a picture or the file of boxes that they are made from."""
-    sources = {path.resolve() for path in (*names, *([Path(options.boxes)] if options.boxes else []))}
-    for name in names.values():
-        for suffix in (".jpg", ".json") if options.json else (".jpg",):
-            target = options.output / f"{name}{suffix}"
-            if target.resolve() in sources:
-                raise ValueError(f"-o {options.output}: '{target}' is an input and would be overwritten")
-
-
-def _write(options: argparse.Namespace, name: str, source: Path, poses: Poses) -> None:
-    if options.json:
-        text = json.dumps(poses.to_dict(), ensure_ascii=False)
-        (options.output / f"{name}.json").write_text(text, encoding="utf-8")
-    # Read again: keeping the pictures of a whole batch would cost gigabytes where they are large.
-    encoded, data = cv2.imencode(".jpg", poses.draw(source, threshold=options.threshold))
-    if not encoded:
-        raise ValueError("OpenCV cannot encode the drawn picture as JPEG")
-    (options.output / f"{name}.jpg").write_bytes(data.tobytes())
-
-
-def _box_source(text: str | None) -> Callable[[Path], npt.ArrayLike | None]:
-    """A function from a picture's path to its boxes."""
-    if text is None:
-        return lambda path: None
-    if not Path(text).is_file():
-        try:
-            x1, y1, x2, y2 = map(float, text.split(","))
-        except ValueError:
-            raise ValueError(f"--boxes {text}: expected four numbers x1,y1,x2,y2 or a JSON file") from None
-        return lambda path: [[x1, y1, x2, y2]]
-    try:
-        data = json.loads(Path(text).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"--boxes {text}: not valid JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise ValueError(
-            f"--boxes {text}: expected {{picture name: [[x1, y1, x2, y2], ...]}}, got {type(data).__name__}"
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._find_boxes = box_source(options.boxes)
+        self._estimator = Estimator(
+            options.model,
+            detector=options.detector,
+            providers=options.provider,
+            threads=options.threads,
+            flip_test=options.flip_test,
         )
+        self._follow = options.track or options.smooth
+        self._profile = Profile()
+        self._failed: list[object] = []
+        self._done = 0
 
-    def find(path: Path) -> npt.ArrayLike:
-        for key in (str(path), path.name):
-            boxes: npt.ArrayLike | None = data.get(key)
-            if boxes is not None:  # null would stand for the whole picture
-                return boxes
-        raise ValueError(f"{text} has no boxes for '{path.name}'")
+    def run(self) -> int:
+        """Goes through the inputs; an input that fails does not keep the others from being done."""
+        inputs = find_inputs(self._options.sources, self._fail)
+        outputs = Outputs(self._options, inputs)
+        start, pictures = perf_counter(), 0
+        with ExitStack() as stack:
+            shared = [stack.enter_context(sink) for sink in outputs.open_shared(inputs)]
+            for given in inputs:
+                if given.kind == "pictures":
+                    self._pictures(given, pictures, outputs, shared)
+                    pictures += len(given.files)
+                    continue
+                try:
+                    self._video(given, outputs)
+                except (TypeError, ValueError, OSError) as error:
+                    self._fail(given.files[0], error)
+        if self._done:
+            unit = "frame" if any(given.kind == "video" for given in inputs) else "picture"
+            print(speed(self._done, unit, perf_counter() - start))
+        if self._options.profile and self._profile.frames:
+            print(self._profile.table())
+        if self._failed:
+            print(f"leanpose predict: failed: {len(self._failed)}", file=sys.stderr)
+        return 1 if self._failed else 0
 
-    return find
+    def _fail(self, name: object, error: Exception) -> None:
+        self._failed.append(name)
+        print(f"leanpose predict: {name}: {error}", file=sys.stderr)
 
+    def _pictures(self, given: Input, first: int, outputs: Outputs, shared: list[Sink]) -> None:
+        frames = read_pictures(given.files, first, self._fail)
+        alone = not (self._follow or self._options.profile or self._options.every)
+        results = self._batches(frames) if alone else self._sequence(frames)
+        with ExitStack() as stack, Progress(len(given.files), "picture") as progress, closing(results):
+            sinks = [*(stack.enter_context(sink) for sink in outputs.open(given, _DEFAULT_FPS)), *shared]
+            for frame, poses in results:
+                try:
+                    self._write(sinks, frame, poses)
+                except (OSError, ValueError) as error:
+                    self._fail(frame.name, error)
+                progress.step()
 
-def _progress(inputs: Sequence[Path]) -> Iterable[Path]:
-    """A progress bar for many inputs, where tqdm is installed and somebody watches."""
-    if len(inputs) < 4:
-        return inputs
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return inputs
-    bar: Iterable[Path] = tqdm(inputs, unit="picture", disable=None)
-    return bar
+    def _video(self, given: Input, outputs: Outputs) -> None:
+        if self._options.boxes is not None:
+            raise ValueError("--boxes is for pictures; in videos a detector finds the persons")
+        with ExitStack() as stack:
+            source = stack.enter_context(open_source(given.source))
+            sinks = [stack.enter_context(sink) for sink in outputs.open(given, source.fps or _DEFAULT_FPS)]
+            progress = stack.enter_context(Progress(source.length, "frame"))
+            for frame, poses in stack.enter_context(closing(self._sequence(source))):
+                self._write(sinks, frame, poses)
+                progress.step()
+            if source.skipped:
+                raise ValueError(f"{source.skipped} frames could not be read and are left out")
+
+    def _write(self, sinks: Iterable[Sink], frame: Frame, poses: Poses) -> None:
+        with self._profile.measure("output"):
+            for sink in sinks:
+                sink.write(frame, poses)
+        self._done += 1
+
+    def _sequence(self, frames: Iterable[Frame]) -> Results:
+        """Frame by frame, each following from those before."""
+        pipeline = Pipeline(
+            self._estimator,
+            every=self._options.every or 1,
+            tracker=Tracker() if self._follow else None,
+            smoother=Smoother() if self._options.smooth else None,
+        )
+        yield from pipeline.run(frames)
+        self._profile.frames += pipeline.profile.frames
+        for stage, seconds in pipeline.profile.seconds.items():
+            self._profile.add(stage, seconds, pipeline.profile.counts[stage])
+
+    def _batches(self, frames: Iterable[Frame]) -> Results:
+        """Pictures by themselves, all persons in shared batches."""
+        waiting: deque[Frame] = deque()
+
+        def sound() -> Iterator[tuple[npt.NDArray[np.uint8], npt.ArrayLike | None]]:
+            for frame in frames:
+                try:
+                    boxes = self._find_boxes(frame.name)
+                    validate_boxes(boxes, frame.image.shape[1], frame.image.shape[0])
+                except (TypeError, ValueError) as error:
+                    self._fail(frame.name, error)
+                else:
+                    waiting.append(Frame(_NO_IMAGE, frame.index, frame.time, frame.name))
+                    yield frame.image, boxes
+
+        for poses in self._estimator.stream(sound()):
+            frame = waiting.popleft()
+            if self._options.draw:
+                # Read again: keeping the pictures of a whole batch would cost gigabytes where they are large.
+                again: Any = list(read_pictures([frame.name], frame.index, self._fail))
+                if not again:
+                    continue
+                (frame,) = again
+            yield frame, poses

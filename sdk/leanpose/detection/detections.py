@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
+
+from ..interop import detections_to_supervision
+
+if TYPE_CHECKING:
+    import supervision
 
 FloatArray = npt.NDArray[np.float32]
 DetectionIndex = SupportsIndex | slice | Sequence[int] | npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]
@@ -85,3 +90,10 @@ class Detections:
         """Plain Python values that `json.dumps` takes: ``persons``, each with ``box`` x1, y1, x2, y2 and ``score``."""
         pairs = zip(self.boxes.tolist(), self.scores.tolist(), strict=True)
         return {"persons": [{"box": box, "score": score} for box, score in pairs]}
+
+    def to_supervision(self) -> supervision.Detections:
+        """The persons as `supervision.Detections`, with class id 0 and class name "person".
+
+        ImportError where that package is not installed.
+        """
+        return detections_to_supervision(self)

@@ -1,0 +1,136 @@
+"""What `leanpose predict` and `leanpose detect` are given: files, folders, globs, cameras and boxes."""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy.typing as npt
+
+from ..images import load_image
+from ..sources import PICTURE_SUFFIXES, Frame, is_picture, natural_order
+
+Fail = Callable[[object, Exception], None]
+
+
+@dataclass(frozen=True)
+class Input:
+    """Pictures that belong together, or one video, address or camera.
+
+    Attributes:
+        kind: what it is.
+        files: the pictures, or the one video.
+    """
+
+    kind: Literal["pictures", "video"]
+    files: tuple[str, ...]
+
+    @property
+    def stem(self) -> str:
+        """Name for the results of a video."""
+        text = self.files[0]
+        if text.isdigit() and not Path(text).exists():
+            return f"camera-{text}"
+        return Path(text.partition("?")[0].rstrip("/")).stem or "video"
+
+    @property
+    def source(self) -> str | int:
+        """The video as `leanpose.sources.open_source` takes it."""
+        text = self.files[0]
+        return int(text) if text.isdigit() and not Path(text).exists() else text
+
+
+def find_inputs(sources: Iterable[str], fail: Fail) -> list[Input]:
+    """Inputs in the order given, each file once; those that follow each other and are pictures go together.
+
+    A folder stands for the pictures in it and a pattern for the files that it finds, in natural order (2 before 10);
+    those of one folder or pattern go together by themselves, so that they can be followed as a sequence.
+    """
+    inputs: list[Input] = []
+    taken: set[str] = set()
+    loose: list[str] = []
+
+    def add(files: Sequence[str], together: bool) -> None:
+        new = [file for file in dict.fromkeys(files) if file not in taken]
+        taken.update(new)
+        pictures = tuple(file for file in new if _is_picture(file))
+        if together and pictures:
+            flush()
+            inputs.append(Input("pictures", pictures))
+        for file in new:
+            if file not in pictures:
+                flush()
+                inputs.append(Input("video", (file,)))
+            elif not together:
+                loose.append(file)
+
+    def flush() -> None:
+        if loose:
+            inputs.append(Input("pictures", tuple(loose)))
+            loose.clear()
+
+    for source in sources:
+        path = Path(source)
+        if path.is_dir():
+            files = [str(entry) for entry in path.iterdir() if entry.suffix.lower() in PICTURE_SUFFIXES]
+            if not files:
+                fail(source, ValueError(f"the folder holds no picture ({', '.join(PICTURE_SUFFIXES)})"))
+            add(natural_order(files), together=True)
+        elif glob.has_magic(source) and "://" not in source and not path.exists():
+            files = [name for name in glob.glob(source, recursive=True) if not Path(name).is_dir()]
+            if not files:
+                fail(source, FileNotFoundError("the pattern finds no file"))
+            add(natural_order(files), together=True)
+        else:
+            add([source], together=False)
+    flush()
+    return inputs
+
+
+def _is_picture(file: str) -> bool:
+    # What is not there can only be told by its name.
+    return is_picture(file) if Path(file).is_file() else Path(file).suffix.lower() in PICTURE_SUFFIXES
+
+
+def read_pictures(files: Iterable[str], first: int, fail: Fail) -> Iterator[Frame]:
+    """The pictures that can be read, numbered from `first` on with those that cannot; `fail` takes the latter."""
+    for index, file in enumerate(files, first):
+        try:
+            image = load_image(file)
+        except (TypeError, ValueError, OSError) as error:
+            fail(file, error)
+        else:
+            yield Frame(image, index, index / 25, file)
+
+
+def box_source(text: str | None) -> Callable[[str], npt.ArrayLike | None]:
+    """A function from a picture's path to its boxes, for the option ``--boxes``."""
+    if text is None:
+        return lambda path: None
+    if not Path(text).is_file():
+        try:
+            x1, y1, x2, y2 = map(float, text.split(","))
+        except ValueError:
+            raise ValueError(f"--boxes {text}: expected four numbers x1,y1,x2,y2 or a JSON file") from None
+        return lambda path: [[x1, y1, x2, y2]]
+    try:
+        data = json.loads(Path(text).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"--boxes {text}: not valid JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise ValueError(
+            f"--boxes {text}: expected {{picture name: [[x1, y1, x2, y2], ...]}}, got {type(data).__name__}"
+        )
+
+    def find(path: str) -> npt.ArrayLike:
+        for key in (path, Path(path).name):
+            boxes: npt.ArrayLike | None = data.get(key)
+            if boxes is not None:  # null would stand for the whole picture
+                return boxes
+        raise ValueError(f"{text} has no boxes for '{Path(path).name}'")
+
+    return find
