@@ -207,6 +207,16 @@ WHOLE = (1, 3, 640, 640)
             {"output_0": (1, 6, 56)},
             OneStage((256, 256), "movenet", nms_threshold=None, rows="output_0"),
         ),
+        (
+            ("batch", 3, 640, 640),
+            {"dets": ("batch", 50, 5), "keypoints": ("batch", 50, 17, 3)},
+            OneStage((640, 640), "rtmo", nms_threshold=None, rows="dets", keypoints="keypoints"),
+        ),
+        (
+            WHOLE,
+            {"keypoints": (1, 1, 17, 3), "dets": (1, 1, 5)},
+            OneStage((640, 640), "rtmo", nms_threshold=None, rows="dets", keypoints="keypoints"),
+        ),
         ((1, 192, 192, 3), {"out": (1, 1, 17, 3)}, Keypoints((192, 192), "normalised", "yx", "out", None)),
     ],
 )
@@ -214,8 +224,9 @@ def test_contracts_of_other_inputs(image: Shape, outputs: Mapping[str, Shape], c
     card = inferred(image, outputs)
     assert card.codec == codec
     assert card.input.padding == (1.0 if codec.finds_persons else 1.25)
-    yolo = isinstance(codec, OneStage) and codec.form != "movenet"
-    assert (card.input.std[0], card.input.border) == ((255, 114) if yolo else (1, 0))
+    form = codec.form if isinstance(codec, OneStage) else "movenet"
+    expected = {"movenet": (1, 0, "rgb"), "rtmo": (1, 114, "bgr")}.get(form, (255, 114, "rgb"))
+    assert (card.input.std[0], card.input.border, card.input.color) == expected
 
 
 def test_rows_of_other_keypoints_or_classes_need_the_codec() -> None:

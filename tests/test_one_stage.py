@@ -45,11 +45,24 @@ def written(form: str, boxes: Any, scores: Any, keypoints: Any, classes: int = 1
             rows.append([*box, 0.8, *[score * 0.5] * (classes - 1), score / 0.8, *points.ravel()])
         elif form == "yolo_end_to_end":
             rows.append([left, top, right, bottom, score, 0, *points.ravel()])
+        elif form == "rtmo":
+            rows.append([left, top, right, bottom, score, *points.ravel()])
         else:
             flat = [value for x, y, s in points for value in (y / HEIGHT, x / WIDTH, s)]
             rows.append([*flat, top / HEIGHT, left / WIDTH, bottom / HEIGHT, right / WIDTH, score])
     values = np.array(rows, np.float32)
     return values.T if form == "yolo" else values
+
+
+def outputs_of(form: str, rows: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
+    """The tensors of a batch of what `written` gives."""
+    if form != "rtmo":
+        return [rows]
+    return [rows[..., :5], rows[..., 5:].reshape(*rows.shape[:2], (rows.shape[2] - 5) // 3, 3)]
+
+
+def codec_of(form: Any, **parameters: Any) -> OneStage:
+    return OneStage((HEIGHT, WIDTH), form, keypoints="keypoints" if form == "rtmo" else None, **parameters)
 
 
 def overlap(a: Any, b: Any) -> float:
@@ -70,7 +83,7 @@ def expected(boxes: Any, scores: Any, codec: OneStage) -> list[int]:
     return kept[: codec.max_persons]
 
 
-FORMS = ["yolo", "yolo_objectness", "yolo_end_to_end", "movenet"]
+FORMS = ["yolo", "yolo_objectness", "yolo_end_to_end", "movenet", "rtmo"]
 TURN = np.array([[0.5, 0.25, 3.0], [-0.75, 2.0, -1.0]])
 
 
@@ -78,12 +91,12 @@ TURN = np.array([[0.5, 0.25, 3.0], [-0.75, 2.0, -1.0]])
 @pytest.mark.parametrize("nms_threshold", [None, 0.0, 0.3, 0.7])
 @pytest.mark.parametrize("count", [1, 6, 60])
 def test_rows_become_the_persons_of_a_plain_reference(form: Any, nms_threshold: float | None, count: int) -> None:
-    codec = OneStage((HEIGHT, WIDTH), form, nms_threshold=nms_threshold, max_persons=20)
+    codec = codec_of(form, nms_threshold=nms_threshold, max_persons=20)
     inputs = [persons_of(seed, count) for seed in (1, 2, 3)]
     transforms = np.stack((np.eye(2, 3), TURN, np.eye(2, 3) * 2))
     rows = np.stack([written(form, *persons) for persons in inputs])
     untouched = rows.copy()
-    decoded = codec.decode([rows], transforms)
+    decoded = codec.decode(outputs_of(form, rows), transforms)
     np.testing.assert_array_equal(rows, untouched)
     assert decoded.boxes is not None
     assert decoded.person_scores is not None
@@ -116,11 +129,11 @@ def test_the_highest_class_counts(form: Any) -> None:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("count", [0, 5])
 def test_nobody_above_the_cut_is_nobody(form: Any, count: int) -> None:
-    codec = OneStage((HEIGHT, WIDTH), form)
+    codec = codec_of(form)
     boxes, scores, keypoints = persons_of(0, 5)
     rows = written(form, boxes, scores * 0.2, keypoints)
     rows = rows[:, :count] if form == "yolo" else rows[:count]
-    decoded = codec.decode([rows[None]], np.eye(2, 3)[None])
+    decoded = codec.decode(outputs_of(form, rows[None]), np.eye(2, 3)[None])
     assert decoded.xy.shape == (0, 17, 2)
     assert decoded.scores.shape == (0, 17)
     assert decoded.boxes is not None
@@ -135,10 +148,10 @@ def test_values_that_are_not_finite_cost_a_keypoint_or_a_person(form: Any, value
     keypoints[0, 4, 0], keypoints[0, 5, 2] = value, value
     boxes[1, 2] = value
     scores[2] = math.nan if value == 3e38 else value
-    codec = OneStage((HEIGHT, WIDTH), form, nms_threshold=None)
+    codec = codec_of(form, nms_threshold=None)
     with np.errstate(over="ignore", invalid="ignore"):
         rows = written(form, boxes, scores, keypoints)
-        decoded = codec.decode([rows[None]], 5 * np.eye(2, 3)[None])
+        decoded = codec.decode(outputs_of(form, rows[None]), 5 * np.eye(2, 3)[None])
     np.testing.assert_allclose(decoded.person_scores, [0.9], rtol=1e-6)
     assert np.isnan(decoded.xy[0, 4]).all()
     assert decoded.scores[0, 4] == 0
@@ -168,6 +181,9 @@ def yolo(folder: Path, form: str, batch: Any = "batch") -> Path:
     if form == "movenet":
         rows = np.concatenate((rows, np.zeros((3, 56), np.float32)))
         return constant_model(folder / "movenet.onnx", [batch, HEIGHT, WIDTH, 3], {"output_0": rows}, dtype=6)
+    if form == "rtmo":
+        dets, keypoints = (output[0] for output in outputs_of(form, rows[None]))
+        return constant_model(folder / "rtmo.onnx", [batch, 3, HEIGHT, WIDTH], {"dets": dets, "keypoints": keypoints})
     if form == "yolo":
         rows = np.concatenate((rows, np.zeros((56, cells(HEIGHT, WIDTH) - 3), np.float32)), axis=1)
     if form == "yolo_objectness":
@@ -182,6 +198,7 @@ def yolo(folder: Path, form: str, batch: Any = "batch") -> Path:
         ("yolo", [1, 0], ((0, 0, 0), (255, 255, 255), "nchw", 114)),
         ("yolo_objectness", [1, 0], ((0, 0, 0), (255, 255, 255), "nchw", 114)),
         ("yolo_end_to_end", [1, 2, 0], ((0, 0, 0), (255, 255, 255), "nchw", 114)),
+        ("rtmo", [1, 2, 0], ((0, 0, 0), (1, 1, 1), "nchw", 114)),
         ("movenet", [1, 2, 0], ((0, 0, 0), (1, 1, 1), "nhwc", 0)),
     ],
 )
@@ -193,7 +210,7 @@ def test_files_without_a_card_find_persons_in_pictures(
     assert isinstance(card.codec, OneStage)
     assert (card.codec.form, card.keypoints) == (form, COCO17)
     assert (card.input.mean, card.input.std, card.input.layout, card.input.border) == spec
-    assert (card.input.color, card.input.padding) == ("rgb", 1.0)
+    assert (card.input.color, card.input.padding) == ("bgr" if form == "rtmo" else "rgb", 1.0)
     _, _, keypoints = persons_of(7, 3)
     keypoints[2] = keypoints[1]
     # twice as high as the input's aspect ratio: the picture lies in the middle, a quarter of the width on each side
@@ -213,6 +230,16 @@ def test_the_score_cut_can_be_set(tmp_path: Path) -> None:
     assert nobody.xy.shape == (0, 17, 2)
 
 
+def test_the_second_output_belongs_to_rtmo() -> None:
+    for codec in (OneStage(form="rtmo"), OneStage(keypoints="keypoints")):
+        data = replace(dot_card(), codec=codec).to_dict()
+        with pytest.raises(ValueError, match=r"field codec\.keypoints: expected an output where codec\.form"):
+            ModelCard.from_dict(data)
+    data = replace(dot_card(), codec=OneStage(form="rtmo", rows="a", keypoints="a")).to_dict()
+    with pytest.raises(ValueError, match=r"fields codec\.rows and codec\.keypoints: expected two outputs, got 'a'"):
+        ModelCard.from_dict(data)
+
+
 WRONG: dict[str, list[Any]] = {
     "size": [None, 640, [640], [640.0, 640.0], [1, 640]],
     "form": [None, "yolov8", 1],
@@ -221,6 +248,7 @@ WRONG: dict[str, list[Any]] = {
     "nms_threshold": ["0.5", True, -0.1, 1.1, math.nan],
     "max_persons": [None, 0, -1, 2.5, True],
     "rows": [None, "", 1],
+    "keypoints": ["", 1, "rows"],
 }
 
 
@@ -247,10 +275,10 @@ def test_each_wrong_field_is_named(name: str, value: Any) -> None:
 def test_any_numbers_give_persons_that_can_be_used(
     form: Any, values: list[list[float]], threshold: float | None
 ) -> None:
-    codec = OneStage((HEIGHT, WIDTH), form, score_threshold=-1e9, nms_threshold=threshold, classes=1)
-    width = {"yolo": 8, "yolo_objectness": 9, "yolo_end_to_end": 9, "movenet": 8}[form]
+    codec = codec_of(form, score_threshold=-1e9, nms_threshold=threshold)
+    width = {"yolo": 8, "yolo_objectness": 9, "yolo_end_to_end": 9, "movenet": 8, "rtmo": 8}[form]
     rows = np.array(values, np.float32).reshape(-1, 11)[:, :width]
-    decoded = codec.decode([(rows.T if form == "yolo" else rows)[None]], TURN[None])
+    decoded = codec.decode(outputs_of(form, (rows.T if form == "yolo" else rows)[None]), TURN[None])
     assert decoded.xy.shape == (len(decoded.items), 1, 2)
     assert decoded.boxes is not None
     assert decoded.person_scores is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, cast
@@ -13,8 +14,8 @@ from .. import _core
 from ..fields import Fields
 from .base import Codec, Decoded, FloatArray, require_size
 
-Form = Literal["yolo", "yolo_objectness", "yolo_end_to_end", "movenet"]
-FORMS: tuple[Form, ...] = ("yolo", "yolo_objectness", "yolo_end_to_end", "movenet")
+Form = Literal["yolo", "yolo_objectness", "yolo_end_to_end", "movenet", "rtmo"]
+FORMS: tuple[Form, ...] = ("yolo", "yolo_objectness", "yolo_end_to_end", "movenet", "rtmo")
 MOST_ROWS = 100_000
 _PER_KEYPOINT = 3  # two coordinates and a score
 
@@ -33,16 +34,19 @@ class OneStage(Codec):
             "yolo_end_to_end" (YOLO26-pose, or exported with suppression inside): box x1, y1, x2, y2, score, class,
             K times x, y, score, in input pixels; an output (batch, rows, 6 + 3 K);
             "movenet" (MoveNet multi-pose): K times y, x, score, box y1, x1, y2, x2, score, all from 0 to 1 over the
-            sides of the input; an output (batch, rows, 3 K + 5).
+            sides of the input; an output (batch, rows, 3 K + 5);
+            "rtmo": box x1, y1, x2, y2, score in an output (batch, rows, 5), and K times x, y, score in another (batch,
+            rows, K, 3), in input pixels.
         classes: how many classes "yolo" and "yolo_objectness" score.
         score_threshold: a person's score must be above it.
         nms_threshold: intersection over union with a better box above which a person goes; None: none does.
         max_persons: of each input, the best.
         rows: name of the output.
+        keypoints: name of the other output of "rtmo", else None.
     """
 
     type: ClassVar[str] = "one_stage"
-    output_fields: ClassVar[tuple[str, ...]] = ("rows",)
+    output_fields: ClassVar[tuple[str, ...]] = ("rows", "keypoints")
     finds_persons: ClassVar[bool] = True
     flips: ClassVar[bool] = False
     size: tuple[int, int] = (640, 640)
@@ -52,6 +56,7 @@ class OneStage(Codec):
     nms_threshold: float | None = 0.7
     max_persons: int = 300
     rows: str = "output0"
+    keypoints: str | None = None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> OneStage:
@@ -64,8 +69,15 @@ class OneStage(Codec):
             fields.optional_number("nms_threshold", least=0, most=1),
             int(fields.number("max_persons", above=0, most=MOST_ROWS, integer=True)),
             fields.text("rows"),
+            fields.optional_text("keypoints"),
         )
         fields.done()
+        codec.require_two_outputs()
+        if (codec.keypoints is not None) != (codec.form == "rtmo"):
+            raise ValueError(
+                "model card: field codec.keypoints: expected an output where codec.form is rtmo, else null; "
+                f"got {codec.keypoints!r} for {codec.form}"
+            )
         return codec
 
     def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int | None, ...]]:
@@ -73,11 +85,16 @@ class OneStage(Codec):
         values = _PER_KEYPOINT * num_keypoints
         if self.form == "yolo":
             return {self.rows: (4 + self.classes + values, None)}
+        if self.keypoints is not None:
+            return {self.rows: (None, 5), self.keypoints: (None, num_keypoints, _PER_KEYPOINT)}
         others = {"yolo_objectness": 5 + self.classes, "yolo_end_to_end": 6, "movenet": 5}
         return {self.rows: (None, others[self.form] + values)}
 
     def decode(self, outputs: Sequence[FloatArray], transforms: NDArray[np.float64]) -> Decoded:
-        parts = [self._persons(rows, transform) for rows, transform in zip(outputs[0], transforms, strict=True)]
+        rows = outputs[0]
+        if self.form == "rtmo":
+            rows = np.concatenate((rows, outputs[1].reshape(*rows.shape[:2], math.prod(outputs[1].shape[2:]))), axis=2)
+        parts = [self._persons(of_input, transform) for of_input, transform in zip(rows, transforms, strict=True)]
         items = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
         xy, scores, boxes, person_scores = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return Decoded(xy, scores, items, boxes, person_scores)
@@ -110,8 +127,9 @@ class OneStage(Codec):
         elif self.form == "yolo_objectness":
             box, keypoints = [0, 1, 2, 3], slice(5 + self.classes, None)
             scores = rows[:, 4] * rows[:, 5 : 5 + self.classes].max(axis=1)
-        elif self.form == "yolo_end_to_end":
-            box, keypoints, scores = [0, 1, 2, 3], slice(6, None), rows[:, 4]
+        elif self.form in ("yolo_end_to_end", "rtmo"):
+            box, keypoints = [0, 1, 2, 3], slice(6 if self.form == "yolo_end_to_end" else 5, None)
+            scores = rows[:, 4]
         else:
             box, keypoints, scores = [-4, -5, -2, -3], slice(-5), rows[:, -1]
         chosen = (scores > self.score_threshold) & (scores < np.inf)  # neither holds for NaN

@@ -15,7 +15,7 @@ def read(size: Size, outputs: Outputs, given: Given) -> Iterator[Reading]:
     """MoveNet's (batch, 1, 17, 3); outputs (batch, K, 3); pairs of (batch, K, 2) and (batch, K)."""
     for output in outputs:
         shape = lengths(output)
-        if shape == (1, 17, 3):
+        if shape == (1, 17, 3) and len(outputs) == 1:
             yield Reading(Keypoints(size, "normalised", "yx", output.name, None), 17, MOVENET)
         elif len(shape) == 2 and shape[1] == 3:
             yield Reading(Keypoints(size, keypoints=output.name, scores=None), shape[0], doubts=_UNIT)

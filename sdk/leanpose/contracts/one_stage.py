@@ -8,6 +8,7 @@ from ..codecs import OneStage
 from .reading import BOTTOM_UP, GREY_LEVELS, UNIT_RANGE, Given, Outputs, Reading, Size, count_of, lengths
 
 YOLO = {**BOTTOM_UP, **UNIT_RANGE, "border": 114.0}
+RTMO = {**BOTTOM_UP, **GREY_LEVELS, "color": "bgr", "border": 114.0}
 MOVENET = {**BOTTOM_UP, **GREY_LEVELS}
 _MOST_PERSONS = 1000  # that suppression inside a graph leaves; raw rows are more
 _STRIDES = (8, 16, 32, 64)
@@ -20,6 +21,10 @@ def read(size: Size, outputs: Outputs, given: Given) -> Iterator[Reading]:
         shape = lengths(output)
         if len(shape) != 2:
             continue
+        for other in outputs:
+            if shape[1] == 5 and len(lengths(other)) == 3 and lengths(other)[::2] == (shape[0], 3):
+                codec = OneStage(size, "rtmo", nms_threshold=None, rows=output.name, keypoints=other.name)
+                yield Reading(codec, lengths(other)[1], RTMO)
         cells = [_cells(size, levels) for levels in (3, 4)]
         classes = given.get("codec.classes", 1)
         classes = classes if isinstance(classes, int) else 1  # the check of the card names what is wrong
