@@ -21,6 +21,7 @@ _VELOCITY_MEMORY = 0.25  # seconds over which velocities are averaged
 _VELOCITY_LASTS = 1.0  # seconds that a person out of sight keeps going, on average
 # How much wider a person may be searched for, in parts of its size, for each second since it was seen.
 _DRIFT = 2.0
+_FADING = 2.0  # seconds in which similarity with a track that is not seen fades to 1/e
 _MARGIN, _MARGIN_GROWTH = 0.1, 0.5  # of the boxes whose overlap counts: at once, and for each second
 
 
@@ -55,10 +56,11 @@ class Tracker:
 
     A person continues the track that it resembles most, by the mean of OKS and the overlap of boxes (intersection over
     union) with where the track should be by now, so that the sum over all persons is greatest (optimal assignment).
-    Tracks go on at their velocity. First the confident persons take tracks seen in the frame before, then those left
-    take lost tracks, then the other persons take what is left of the former. The longer a track is lost, the
-    wider it is searched for: OKS with a larger scale, overlap of widened boxes (Yang et al., "Hard to Track Objects
-    with Irregular Motions and Similar Appearances? Make It Easier by Buffering the Matching Space", WACV 2023).
+    Tracks go on at their velocity. The longer a track is lost, the wider it is searched for, and the less it counts:
+    OKS with a larger scale, overlap of widened boxes (Yang et al., "Hard to Track Objects with Irregular Motions and
+    Similar Appearances? Make It Easier by Buffering the Matching Space", WACV 2023), both fading. Confident persons
+    choose first; the others take what is left of the tracks seen in the frame before (Zhang et al., "ByteTrack:
+    Multi-Object Tracking by Associating Every Detection Box", ECCV 2022).
 
     All spans are seconds and all lengths parts of a person's size, so that neither another frame rate nor another
     resolution needs other settings. The order of the persons in a frame does not matter.
@@ -109,7 +111,7 @@ class Tracker:
         confident = poses.scores >= self._new_score
         lost = np.array([track.lost for track in self._tracks], bool)
         taken = np.full(len(poses), -1)
-        for persons, tracks in ((confident, ~lost), (confident, lost), (~confident, ~lost)):
+        for persons, tracks in ((confident, np.ones_like(lost)), (~confident, ~lost)):
             free_persons = np.flatnonzero(persons & (taken < 0))
             free_tracks = np.flatnonzero(tracks & ~np.isin(np.arange(len(lost)), taken))
             chosen = similarity[np.ix_(free_persons, free_tracks)]
@@ -156,7 +158,7 @@ def _similarities(
     areas = BOX_FILL * sides.prod(axis=1) * (1 + _DRIFT * elapsed) ** 2
     oks = oks_matrix(xy, places, areas=np.maximum(areas, 1), boxes=_ordered(expected), sigmas=keypoints)
     margin = _MARGIN + _MARGIN_GROWTH * elapsed
-    return (oks + _overlaps(boxes, expected, margin)) / 2
+    return (oks + _overlaps(boxes, expected, margin)) / 2 * np.exp(-elapsed / _FADING)
 
 
 def _ordered(boxes: FloatArray) -> FloatArray:
