@@ -21,7 +21,7 @@ _VELOCITY_MEMORY = 0.25  # seconds over which velocities are averaged
 _VELOCITY_LASTS = 1.0  # seconds that a person out of sight keeps going, on average
 # How much wider a person may be searched for, in parts of its size, for each second since it was seen.
 _DRIFT = 2.0
-_FADING = 2.0  # seconds in which similarity with a track that is not seen fades to 1/e
+_FADING = 4.0  # seconds in which similarity with a track that is not seen fades to 1/e
 _MARGIN, _MARGIN_GROWTH = 0.1, 0.5  # of the boxes whose overlap counts: at once, and for each second
 
 
