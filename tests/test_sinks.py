@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from videos import number, numbered
 
 from leanpose import COCO17, KeypointSet, Poses, load_image
 from leanpose.evaluation import evaluate_coco
@@ -295,21 +300,46 @@ def test_picture_formats_that_opencv_cannot_write(suffix: str, tmp_path: Path) -
 # videos
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv", ".MOV"])
-@pytest.mark.parametrize("size", [(48, 64), (47, 65)])
-def test_videos_keep_frames_size_and_rate(suffix: str, size: tuple[int, int], tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", ["h264", "opencv"])
+@pytest.mark.parametrize("suffix", [".mp4", ".m4v", ".avi", ".mkv", ".MOV"])
+@pytest.mark.parametrize("size", [(48, 64), (47, 63)])
+def test_videos_keep_frames_size_and_rate(
+    codec: str, suffix: str, size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / f"out{suffix}"
+    if codec == "h264":
+        pytest.importorskip("av", reason="PyAV is not installed")
+    else:
+        monkeypatch.setitem(sys.modules, "av", None)
     with VideoSink(path, 12.5) as sink:
         for index in range(8):
-            sink.write(frame_of(index, size=size), poses_of(0))
+            frame = frame_of(index, size=size)
+            sink.write(replace(frame, image=numbered(index)[: size[0], : size[1]]), poses_of(0))
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
     with open_source(path) as source:
         assert source.fps == pytest.approx(12.5)
         frames = list(source)
-    assert len(frames) == 8
-    for index, frame in enumerate(frames):
-        assert frame.image.shape == (48, 64 if size[1] == 64 else 66, 3)
-        assert abs(frame.image.astype(int).mean() - (40 + 10 * index)) < 4  # each frame is the one it should be
+    assert [number(frame.image) for frame in frames] == list(range(8))
+    assert {frame.image.shape for frame in frames} == {(48, 64, 3)}
+
+
+def test_h264_is_what_browsers_play(tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="PyAV is not installed")
+    with VideoSink(tmp_path / "out.mp4", 30000 / 1001, codec="h264") as sink:
+        for index in range(3):
+            sink.write(frame_of(index), poses_of(1))
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert stream.average_rate == Fraction(30000, 1001)
+    data = (tmp_path / "out.mp4").read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")  # so that it plays before it is loaded
+
+
+def test_h264_without_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(ImportError, match=r"'h264' needs PyAV; .* pip install 'leanpose\[av\]'"):
+        VideoSink(tmp_path / "out.mp4", 25, codec="h264")
 
 
 def test_videos_show_the_poses(tmp_path: Path) -> None:
@@ -353,11 +383,11 @@ def test_videos_without_frames_are_not_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "fps", "codec", "message"),
     [
-        ("out.gif", 25, None, "path: expected a video name ending in .mp4"),
-        ("out", 25, None, "path: expected a video name"),
+        ("out.gif", 25, None, "path: expected the name of a video, ending in .mp4"),
+        ("out", 25, None, "path: expected the name of a video"),
         ("out.mp4", 0, None, "fps: expected a positive finite number, got 0"),
         ("out.mp4", float("nan"), None, "fps: expected"),
-        ("out.mp4", 25, "h264x", "codec: expected the four characters"),
+        ("out.mp4", 25, "h264x", "codec: expected 'h264' or the four characters"),
     ],
 )
 def test_videos_that_cannot_be(name: str, fps: float, codec: str | None, message: str, tmp_path: Path) -> None:
@@ -370,7 +400,7 @@ def test_videos_that_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError, match="is a folder"):
         VideoSink(tmp_path / "out.mp4", 25)
     sink = VideoSink(tmp_path / "x.mp4", 25, codec="zzzz")
-    with pytest.raises(OSError, match=r"OpenCV cannot write '.*x\.mp4' \(zzzz, 64x48, 25 frames per second\)"):
+    with pytest.raises(OSError, match=r"x\.mp4': OpenCV cannot write a video of 64x48 at 25 .* the codec zzzz"):
         sink.write(frame_of(0), poses_of(0))
     sink.close()
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.mp4"]
@@ -386,6 +416,61 @@ def test_pictures_are_whole_or_absent(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(OSError, match="No space left"):
         PictureSink(tmp_path).write(frame_of(0), poses_of(0))
     assert list(tmp_path.iterdir()) == []
+
+
+FULL_DISK = """
+import resource, sys
+sys.path[:0] = [{tests!r}]
+from leanpose.sinks import CocoSink, CsvSink, JsonSink, VideoSink
+from test_sinks import results
+sink = {sink}
+resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+entries, done = list(results()), 0
+try:
+    with sink:
+        while done < 10_000:
+            sink.write(*entries[done % 4])
+            done += 1
+except OSError as error:
+    print(done, error)
+"""
+
+
+def fill_the_disk(sink: str) -> tuple[int, str]:
+    """Frames that were written until a file grew too large, and the error."""
+    pytest.importorskip("resource", reason="this system limits no file sizes")
+    code = FULL_DISK.format(tests=str(Path(__file__).parent), sink=sink)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    count, error = done.stdout.split(maxsplit=1)
+    return int(count), error
+
+
+@pytest.mark.parametrize("kind", ["JsonSink", "CocoSink", "CsvSink"])
+def test_a_full_disk_costs_no_entry_before(kind: str, tmp_path: Path) -> None:
+    count, error = fill_the_disk(f"{kind}({str(tmp_path / 'r')!r})")
+    assert "File too large" in error
+    (path,) = tmp_path.iterdir()
+    text = path.read_text()
+    persons = sum(COUNTS[index % 4] for index in range(count))
+    if kind == "JsonSink":
+        assert len(json.loads(text)["frames"]) == count > 3
+    elif kind == "CocoSink":
+        assert len(json.loads(text)) == persons > 3
+    else:
+        assert len(list(csv.DictReader(text.splitlines()))) == 17 * persons > 50
+
+
+@pytest.mark.parametrize("codec", ["h264", "mp4v"])
+def test_a_full_disk_leaves_no_broken_video(codec: str, tmp_path: Path) -> None:
+    if codec == "h264":
+        pytest.importorskip("av", reason="PyAV is not installed")
+    path = tmp_path / "out.mp4"
+    path.write_bytes(b"before")
+    _, error = fill_the_disk(f"VideoSink({str(path)!r}, 25, codec={codec!r})")
+    assert "out.mp4" in error
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_memory_stays_flat(tmp_path: Path) -> None:

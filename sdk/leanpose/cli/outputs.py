@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..sinks import VIDEO_CODECS, CocoSink, CsvSink, JsonSink, Names, PictureJsonSink, PictureSink, Sink, VideoSink
+from ..sinks import VIDEO_SUFFIXES, CocoSink, CsvSink, JsonSink, Names, PictureJsonSink, PictureSink, Sink, VideoSink
 from ..sources import PICTURE_SUFFIXES, Frame
 from .inputs import Input
 
@@ -30,7 +30,7 @@ class Outputs:
         self.folder, self._picture_suffix, self._video_suffix = Path(options.output), ".jpg", ".mp4"
         names, files = Names(), [file for given in inputs for file in given.files]
         suffix = self.folder.suffix.lower()
-        single = suffix in (*PICTURE_SUFFIXES, *VIDEO_CODECS) and not self.folder.is_dir()
+        single = suffix in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES) and not self.folder.is_dir()
         if single and len(files) > 1:
             raise ValueError(f"-o {self.folder}: one file for {len(files)} inputs; give a folder")
         self._results = names.unique(_RESULTS) if not single and self._tables else self.folder.stem

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from .base import Sink
 from .documents import CocoSink, JsonSink
+from .encoders import VIDEO_SUFFIXES
 from .names import Names
 from .pictures import PictureJsonSink, PictureSink
 from .table import CSV_COLUMNS, CsvSink
-from .video import VIDEO_CODECS, VideoSink
+from .video import VideoSink
 
 __all__ = [
     "CSV_COLUMNS",
-    "VIDEO_CODECS",
+    "VIDEO_SUFFIXES",
     "CocoSink",
     "CsvSink",
     "JsonSink",

@@ -65,7 +65,8 @@ class TextSink(Sink):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.is_dir():
             raise IsADirectoryError(f"'{self.path}' is a folder; expected the name of a file to write")
-        self._file = open(temporary(self.path), "wb")  # noqa: SIM115  # open from here to close
+        # Unbuffered, so that what is on disk is known when a disk is full or Ctrl-C comes.
+        self._file = open(temporary(self.path), "wb", buffering=0)  # noqa: SIM115  # open from here to close
         self._end = 0
 
     def close(self) -> None:
@@ -73,10 +74,10 @@ class TextSink(Sink):
         if self._file.closed:
             return
         with self._file as file:
-            # An error or Ctrl-C within `append` may have left part of an entry.
+            # Of an entry that could not be written as a whole, no part stays.
             file.seek(self._end)
             file.truncate()
-            file.write(self.trailer().encode())
+            self.append(self.trailer())
         os.replace(temporary(self.path), self.path)
 
     @property
@@ -87,7 +88,9 @@ class TextSink(Sink):
     def append(self, text: str) -> None:
         """Add text that stays in the file even if the next one fails."""
         # File names that are not Unicode hold surrogates, for which "\\udcff" is right in JSON.
-        self._file.write(text.encode("utf-8", "backslashreplace"))
+        data = memoryview(text.encode("utf-8", "backslashreplace"))
+        while data:
+            data = data[self._file.write(data) :]
         self._end = self._file.tell()
 
     def trailer(self) -> str:
