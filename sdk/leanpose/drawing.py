@@ -16,6 +16,7 @@ from .images import ImageLike, load_image
 from .keypoints import KeypointSet, Side
 
 if TYPE_CHECKING:
+    from .detection import Detections
     from .results import Poses
 
 Color = tuple[int, int, int]
@@ -84,6 +85,31 @@ def draw_poses(
     _draw_people(canvas, people, style)
     if ids and track_ids is not None:
         _draw_labels(canvas, people, style, track_ids, boxes_xyxy if boxes else None)
+    return canvas
+
+
+def draw_detections(image: ImageLike, detections: Detections) -> npt.NDArray[np.uint8]:
+    """Draw the boxes of detections, with their scores above, over a copy of a picture; the best ones on top.
+
+    Args:
+        image: the picture, as for `load_image`.
+        detections: boxes in pixels of that picture.
+
+    Returns:
+        A new uint8 (H, W, 3) BGR array.
+
+    Raises:
+        See `load_image`.
+    """
+    canvas = load_image(image).copy()
+    order = np.argsort(detections.scores, kind="stable").tolist()
+    boxes = detections.boxes.astype(np.float64)
+    for person in order:
+        _draw_box(canvas, boxes[person], id_color(person))
+    for person in order:
+        x1, y1, x2, y2 = boxes[person].tolist()
+        score = f"{detections.scores[person]:.2f}"
+        _draw_label(canvas, score, id_color(person), (x1 + x2) / 2, y1, max(x2 - x1, y2 - y1))
     return canvas
 
 
@@ -205,12 +231,12 @@ def _draw_labels(
             points, above, size = np.array([[left, top], [right, top]]), 0.0, max(right - left, bottom - top)
         else:
             continue
-        _draw_label(canvas, track_ids[person], float(points[:, 0].mean()), float(points[:, 1].min()) - above, size)
+        x, y = float(points[:, 0].mean()), float(points[:, 1].min()) - above
+        _draw_label(canvas, str(track_ids[person]), id_color(track_ids[person]), x, y, size)
 
 
-def _draw_label(canvas: npt.NDArray[np.uint8], track_id: int, x: float, y: float, size: float) -> None:
-    """A pill with the id, for a person of so many pixels; its lower middle is at x, y but all of it in the picture."""
-    text = str(track_id)
+def _draw_label(canvas: npt.NDArray[np.uint8], text: str, color: Color, x: float, y: float, size: float) -> None:
+    """A pill of text, for a person of so many pixels; its lower middle is at x, y but all of it in the picture."""
     height = min(max(0.035 * size, 7.0), 26.0)  # of the digits
     scale, thickness = height / 21, max(1, round(height / 9))
     (text_width, _), _ = cv2.getTextSize(text, _FONT, scale, thickness)
@@ -223,7 +249,7 @@ def _draw_label(canvas: npt.NDArray[np.uint8], track_id: int, x: float, y: float
     left, right = _fixed(np.array([[x - half, y], [x + half, y]])).tolist()
     # A thick line has round ends.
     cv2.line(canvas, left, right, _OUTLINE, round(2 * radius) + 2, cv2.LINE_AA, _SHIFT)
-    cv2.line(canvas, left, right, id_color(track_id), round(2 * radius), cv2.LINE_AA, _SHIFT)
+    cv2.line(canvas, left, right, color, round(2 * radius), cv2.LINE_AA, _SHIFT)
     origin = round(x - text_width / 2), round(y + height / 2)
     cv2.putText(canvas, text, origin, _FONT, scale, _OUTLINE, thickness, cv2.LINE_AA)
 

@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 COMMANDS = {
     "predict": "find the keypoints of persons in pictures and draw them",
+    "detect": "find the persons in pictures and videos and draw their boxes",
     "evaluate": "measure results against ground truth",
     "info": "show what a model file says of itself",
     "card": "write the model card of an ONNX file",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
+from ..drawing import draw_detections
+from ..images import ImageLike
 from ..interop import detections_to_supervision
 
 if TYPE_CHECKING:
@@ -97,3 +99,7 @@ class Detections:
         ImportError where that package is not installed.
         """
         return detections_to_supervision(self)
+
+    def draw(self, image: ImageLike) -> npt.NDArray[np.uint8]:
+        """A copy of the picture with the boxes and their scores drawn over it."""
+        return draw_detections(image, self)
