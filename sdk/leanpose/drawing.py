@@ -243,7 +243,7 @@ def _draw_label(canvas: npt.NDArray[np.uint8], text: str, color: Color, x: float
     radius = 0.9 * height + 1
     half = max(text_width - height, 0) / 2  # of the straight part
     rows, columns = canvas.shape[:2]
-    rim = radius + 3
+    rim = radius + 4
     x = float(np.clip(x, half + rim, max(columns - 1 - half - rim, half + rim)))
     y = float(np.clip(y - radius, rim, max(rows - 1 - rim, rim)))
     left, right = _fixed(np.array([[x - half, y], [x + half, y]])).tolist()
