@@ -27,6 +27,7 @@ from leanpose.oks import oks_matrix
 from model_defs.network import PoseNetwork
 from model_defs.registry import CONFIGS, build
 from training.dataset import MEAN, STD
+from training.weights import settle
 
 # The smallest configuration of each system and an input at which it learns in minutes on a CPU.
 SMALLEST = {
@@ -152,18 +153,7 @@ def train(
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimiser.step()
-    settle(model, batch)
-
-
-@torch.no_grad()
-def settle(model: PoseNetwork, batch: torch.Tensor) -> None:
-    """Gives batch norms the statistics of the very pictures: their running means trail a short training."""
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain mean
-    for _ in range(3):
-        model.training_outputs(batch)
+    settle(model, batch)  # running means trail a short training
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from model_defs.folding import Norm, unfold
+from model_defs.network import PoseNetwork
 from model_defs.registry import build
 
 
@@ -89,6 +90,17 @@ def restore_statistics(model: nn.Module, images: Tensor) -> None:
     model.train(mode)
     for hook in hooks:
         hook.remove()
+
+
+@torch.no_grad()
+def settle(model: PoseNetwork, images: Tensor, rounds: int = 3) -> None:
+    """Gives batch norms the statistics of their inputs for `images`; the model is left in training mode."""
+    for norm in (module for module in model.modules() if isinstance(module, Norm)):
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean
+    model.train()
+    for _ in range(rounds):
+        model.training_outputs(images)
 
 
 def _load(path: Path) -> dict[str, Any]:
