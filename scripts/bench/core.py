@@ -1,7 +1,7 @@
 """Times the native core beside its peers and writes the tables in docs/benchmarks.md.
 
 pip install -r scripts/bench/requirements.txt
-python scripts/bench/core.py [--seconds 2] [--only crop simcc heatmap evaluation] [--no-write]
+python scripts/bench/core.py [--seconds 2] [--only crop detection simcc heatmap evaluation] [--no-write]
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 import crop_peers
 import decode_peers
+import detection_peers
 from leanpose import _core
 from report import environment, table, write_section
 from timing import Timing, compare
@@ -46,6 +47,7 @@ class Case:
 def main() -> None:
     sections: dict[str, Callable[[], Iterator[Case]] | None] = {
         "crop": crops,
+        "detection": detection,
         "simcc": simcc,
         "heatmap": heatmaps,
         "evaluation": None,
@@ -70,6 +72,8 @@ def main() -> None:
 TITLES = {
     "crop": "## Crops: 1280x720 BGR bytes to normalised float32 NCHW\n\nUpright boxes of 225 to 600 pixels height, "
     "inside the picture; every candidate on one thread, and leanpose on two besides.",
+    "detection": "## Detection: 1280x720 BGR bytes to normalised float32 NCHW, and suppression\n\nThe picture in the "
+    "upper left corner, grey around it; candidates scattered about 10 persons. Every candidate on one thread.",
     "evaluation": "## COCO keypoint evaluation: 5,000 pictures, 25,000 results\n\nThe step from loaded data to the "
     "statistics (OKS, matching, accumulation), and loading both files, beside it.",
     "heatmap": "## Heatmap decoding: 17 keypoints\n\nUnbiased DARK of maps of stride 4, with the mapping into the "
@@ -135,6 +139,32 @@ def crops() -> Iterator[Case]:
             calls["rtmlib"] = crop_peers.rtmlib(image, boxes, size)
             calls["numpy"] = partial(crop_peers.numpy, image, transforms, size)
             yield Case(f"{size[0]}x{size[1]}, {count} persons", calls, {"OpenCV": 0.4, "rtmlib": 0.1})
+
+
+def detection() -> Iterator[Case]:
+    """Whole pictures as inputs of a detector, and the suppression of its boxes."""
+    rng = np.random.default_rng(4)
+    image = rng.integers(0, 256, (720, 1280, 3), dtype=np.uint8)
+    border = (float(detection_peers.PAD),) * 3
+    for size in ((320, 320), (416, 416), (640, 640)):
+        out = np.empty((1, 3, *size), np.float32)
+        normalization = detection_peers.MEAN, detection_peers.STD
+        calls: Calls = {"leanpose": partial(_core.letterbox, image, size, *normalization, "bgr", border, out=out)}
+        calls["OpenCV"] = partial(detection_peers.opencv, image, size)
+        calls["rtmlib"] = detection_peers.rtmlib(image, size)
+        calls["numpy"] = partial(detection_peers.numpy, image, size)
+        yield Case(f"{size[0]}x{size[1]}", calls, {"OpenCV": 1.0, "rtmlib": 0.1})
+    for count in (100, 1000):
+        centre = rng.uniform(100, 540, (10, 2))[rng.integers(0, 10, count)] + rng.normal(0, 4, (count, 2))
+        half = rng.uniform(30, 40, (count, 2))
+        boxes = np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
+        scores = rng.uniform(0.3, 1, count).astype(np.float32)
+        calls = {
+            "leanpose": partial(_core.nms, boxes, scores, 0.5),
+            "OpenCV": partial(detection_peers.opencv_nms, boxes, scores, 0.5),
+            "numpy": partial(detection_peers.numpy_nms, boxes, scores, 0.5),
+        }
+        yield Case(f"suppression, {count} boxes", calls, {"OpenCV": 1.0})
 
 
 def simcc() -> Iterator[Case]:
