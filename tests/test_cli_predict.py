@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 import signal
@@ -18,6 +19,7 @@ from shop import CENTERS, SPEED, Shop, save_picture
 from videos import damage, number, write_video
 
 from leanpose import Estimator, Poses, load_image
+from leanpose.cli.progress import Progress
 from leanpose.sinks import JsonSink
 from leanpose.sources import Frame, open_source
 from models import SIZE, constant_model, dot_card, dot_graph, dots_picture, save_model
@@ -446,3 +448,27 @@ def test_every_picture_is_searched_by_the_detector(shop: Shop) -> None:
     assert shop.predict("walk.avi", "--json", "--detector", detector, "--every", 2, "--track") == (0, "")
     frames = shop.keypoints("walk")["frames"]
     assert len(frames[0]["persons"]) == 2
+
+
+# progress
+
+
+@pytest.mark.parametrize(("total", "shown"), [(3, False), (4, True), (None, True)])
+def test_a_progress_bar_where_somebody_watches(total: int | None, shown: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tqdm", reason="tqdm is not installed")
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with Progress(total, "frame") as progress:
+        for _ in range(total or 9):
+            progress.step()
+    assert ("frame/s" in screen.getvalue()) is shown
+    assert f"{total or 9}" in screen.getvalue() or not shown
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    with Progress(9, "frame") as progress:
+        progress.step()
+    assert ("frame/s" in screen.getvalue()) is shown
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True

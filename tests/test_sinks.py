@@ -246,12 +246,12 @@ def test_coco_results_can_be_evaluated(tmp_path: Path) -> None:
 
 
 def test_coco_image_ids(tmp_path: Path) -> None:
-    names = ("walk.mp4#5", "a/b.png", "12.jpg", "\u0663.png", "camera 0#9")
+    names = ("walk.mp4#0", "a/b.png", "12.jpg", "\u0663.png", "camera 0#4", "frames", "x#y.png")
     with CocoSink(tmp_path / "r.json") as sink:
         for index, name in enumerate(names):
             sink.write(frame_of(index, name), poses_of(1))
     ids = [person["image_id"] for person in json.loads((tmp_path / "r.json").read_text())]
-    assert ids == [0, "b", 12, "\u0663", 4]
+    assert ids == [0, "b", 12, "\u0663", 4, 5, "x#y"]
     with CocoSink(tmp_path / "r.json", image_id=lambda frame: frame.index + 100) as sink:
         sink.write(frame_of(1), poses_of(1))
     assert json.loads((tmp_path / "r.json").read_text())[0]["image_id"] == 101
