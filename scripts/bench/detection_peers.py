@@ -33,7 +33,8 @@ def numpy(image: Picture, size: tuple[int, int]) -> NDArray[np.float32]:
     height, width = round(image.shape[0] * scale), round(image.shape[1] * scale)
     whole = np.full((*size, 3), PAD, np.uint8)
     whole[:height, :width] = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    values = (whole.astype(np.float32) - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
+    mean, std = np.array(MEAN, np.float32), np.array(STD, np.float32)
+    values: NDArray[np.float32] = (whole.astype(np.float32) - mean) / std
     return np.ascontiguousarray(values.transpose(2, 0, 1))[None]
 
 
