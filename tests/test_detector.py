@@ -305,6 +305,13 @@ def test_pose_models_are_refused(tmp_path: Path) -> None:
             Detector(model)
 
 
+def test_one_stage_pose_models_are_refused(tmp_path: Path) -> None:
+    keypoints = np.tile(np.float32([[50], [40], [0.9]]), (17, 126))
+    rows = np.concatenate([Crowd(BOXES, SCORES, classes=1).yolov8()["output0"][0], keypoints])[None]
+    with pytest.raises(ValueError, match="fit no family of detectors"):
+        Detector(save_detector(tmp_path / "yolov8n-pose.onnx", {"output0": rows}))
+
+
 def test_files_that_are_no_models(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no file"):
         Detector(tmp_path / "missing.onnx")
