@@ -37,6 +37,7 @@ from training.weights import read_input_size, read_weights, settle
 
 OPSET = 17  # the last one that TensorRT 8.6 reads
 TOLERANCE = 1e-4  # of the output's standard deviation
+EXPLODED = 1e4  # deviation of a random network's outputs from which on rounding alone decides about them
 MOVED_MAXIMA = 0.02  # share of coordinates that rounding may move from one to another of nearly equal maxima
 KEYPOINT_SETS = {len(keypoints): keypoints for keypoints in (COCO17, MPII16, CROWDPOSE14)}
 
@@ -59,8 +60,12 @@ def write(name: str, path: Path, options: argparse.Namespace) -> None:
     model = build(name, **{key: value for key, value in changes.items() if value})
     if options.checkpoint:
         model.load_state_dict(read_weights(options.checkpoint))
-    else:  # else the values of deep networks grow until rounding alone decides about their outputs
-        settle(model, torch.randn(2, 3, *model.config.input_size), rounds=1)
+    else:
+        images = torch.randn(2, 3, *model.config.input_size)
+        with torch.no_grad():
+            largest = max(float(output.std()) for output in model.eval()(images))
+        if largest > EXPLODED:
+            settle(model, images, rounds=1)
     save(model.eval(), name, path, options.decode_in_graph)
 
 
