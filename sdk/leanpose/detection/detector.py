@@ -215,9 +215,7 @@ def _recognise(
 def _person_class(network: Network, family: Family, form: Form, given: int | None) -> int:
     names = network.class_names()
     if given is None and names:
-        persons = [
-            index for index, name in names.items() if name.lower() in ("person", "pedestrian", "human", "people")
-        ]
+        persons = [index for index, name in names.items() if name.lower() in _PERSONS]
         if not persons:
             raise network.error(f"person_class: none of the classes {', '.join(names.values())} is a person; name one")
         given = persons[0]
