@@ -299,7 +299,7 @@ def test_broken_frames_are_reported_and_the_others_kept(shop: Shop) -> None:
     damage(whole, shop.folder / "walk.avi", [4])
     code, err = shop.predict("walk.avi", "--json", "--threshold", "2")
     assert code == 1
-    assert "leanpose predict: walk.avi: 1 frames could not be read" in err
+    assert "leanpose predict: walk.avi: frames that could not be read and are left out: 1" in err
     assert [frame["index"] for frame in shop.keypoints("walk")["frames"]] == [0, 1, 2, 3, 5, 6, 7, 8]
     with open_source(shop.out / "walk.mp4") as source:
         assert [number(frame.image) for frame in source] == [0, 1, 2, 3, 5, 6, 7, 8]
