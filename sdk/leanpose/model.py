@@ -55,7 +55,7 @@ class Model:
 
         A graph of a fixed batch size is run as often as needed.
         """
-        fixed = self._graph.batch
+        fixed = self.batch_size
         if fixed is None or fixed == len(batch):
             return self._run(batch)
         parts = []
@@ -65,10 +65,19 @@ class Model:
             parts.append([output[: len(part)] for output in self._run(filled)])
         return [_joined(outputs) for outputs in zip(*parts, strict=True)]
 
+    @property
+    def batch_size(self) -> int | None:
+        """The batch size that the graph is fixed to; None where it is dynamic."""
+        return self._graph.batch
+
+    def feed(self, batch: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+        """What the session takes for a batch: tensors by name."""
+        return {self._graph.input.name: batch.astype(self._graph.dtype, copy=False)}
+
     def _run(self, batch: npt.NDArray[Any]) -> list[FloatArray]:
         names = list(self.card.codec.outputs)
         try:
-            outputs = self._session.run(names, {self._graph.input.name: batch.astype(self._graph.dtype, copy=False)})
+            outputs = self._session.run(names, self.feed(batch))
         except Exception as error:  # ONNX Runtime's own classes, of no common base
             raise RuntimeError(f"model: '{self.path}' fails on a batch of shape {batch.shape}: {error}") from error
         shapes = self.card.codec.expected_shapes(len(self.card.keypoints), self.card.input.size)

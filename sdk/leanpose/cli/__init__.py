@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": "measure results against ground truth",
     "info": "show what a model file says of itself",
     "card": "write the model card of an ONNX file",
+    "quantize": "write a smaller copy of a model, in fp16 or int8",
 }
 
 
