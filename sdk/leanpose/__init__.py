@@ -12,7 +12,10 @@ from .estimator import Estimator
 from .images import load_image
 from .keypoints import COCO17, KeypointSet
 from .packaged import DEFAULT_MODEL, packaged_models
+from .pipeline import Pipeline
 from .results import Poses
+from .sources import Frame, open_source
+from .tracking import Smoother, Tracker
 
 __version__ = version("leanpose")
 
@@ -24,17 +27,22 @@ __all__ = [
     "Detections",
     "Detector",
     "Estimator",
+    "Frame",
     "Heatmap",
     "InputSpec",
     "KeypointSet",
     "Keypoints",
     "ModelCard",
     "OneStage",
+    "Pipeline",
     "Poses",
     "SimCC",
+    "Smoother",
+    "Tracker",
     "__version__",
     "crop_transforms",
     "load_image",
+    "open_source",
     "packaged_models",
     "simcc_bins_to_input",
     "simcc_input_to_bins",

@@ -31,8 +31,8 @@ class Pipeline:
         estimator: gives the poses; its detector finds the persons. Without one, the whole picture is one person's box,
             or the model finds persons itself.
         every: persons are searched for in each n-th frame. In the frames between, each person's box is the extent of
-            its clear keypoints in the frame before, and only persons with such keypoints are followed. Where everybody
-            is lost, or the size of frames changes, persons are searched for at once.
+            its clear keypoints in the frame before, and only persons with such keypoints are followed. Where nobody is
+            left to follow, or the size of frames changes, persons are searched for at once.
         tracker: numbers the persons; None for no track ids.
         smoother: smooths the keypoints of each track.
 
@@ -107,7 +107,7 @@ class _Finder:
         self._detector, self._every, self._profile = estimator.detector, every, profile
         self._batcher = estimator.batcher(profile)
         self._since = every  # frames since persons were searched for
-        self._last: Poses | None = None
+        self._last = Poses.empty(estimator.card.keypoints)
         self._shape: tuple[int, ...] = ()
 
     def poses(self, image: npt.NDArray[np.uint8]) -> Poses:
@@ -127,10 +127,11 @@ class _Finder:
         return self._estimate(image, np.asarray(detections))
 
     def _follow(self, image: npt.NDArray[np.uint8]) -> Poses | None:
-        """The persons of the frame before, or None where there were some and all are lost."""
-        if self._last is None or not len(self._last):
-            return self._last
-        found = self._estimate(image, boxes_to_follow(self._last, image.shape))
+        """The persons of the frame before, or None where nobody is there or all are lost."""
+        boxes = boxes_to_follow(self._last, image.shape)
+        if not len(boxes):
+            return None
+        found = self._estimate(image, boxes)
         found = found[np.sort(oks_nms(found, threshold=_SAME))]
         return found if len(boxes_to_follow(found, image.shape)) else None
 

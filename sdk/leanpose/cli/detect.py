@@ -156,7 +156,7 @@ class _Run:
                 self._draw(sinks, frame, found)
                 progress.step()
             if source.skipped:
-                raise ValueError(f"{source.skipped} frames could not be read and are left out")
+                raise ValueError(f"frames that could not be read and are left out: {source.skipped}")
 
     def _draw(self, sinks: Iterable[Sink], frame: Frame, found: Detections) -> None:
         for sink in sinks:

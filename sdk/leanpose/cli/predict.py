@@ -179,7 +179,7 @@ class _Run:
                 self._write(sinks, frame, poses)
                 progress.step()
             if source.skipped:
-                raise ValueError(f"{source.skipped} frames could not be read and are left out")
+                raise ValueError(f"frames that could not be read and are left out: {source.skipped}")
 
     def _write(self, sinks: Iterable[Sink], frame: Frame, poses: Poses) -> None:
         with self._profile.measure("output"):

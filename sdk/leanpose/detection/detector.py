@@ -17,14 +17,13 @@ from ..packaged import portable_name
 from ..runtime import Providers
 from .detections import Detections
 from .families import FAMILIES, GREY_LEVELS, Family, Resize, Triple, recognised
-from .forms import Form
+from .forms import ROUNDING, Form
 from .network import Network
 
 logger = logging.getLogger("leanpose")
 
 _ANY_SIZE = (320, 320)  # to recognise graphs whose size is open
 _PERSONS = ("person", "pedestrian", "human", "people")
-_ROUNDING = 1e-3  # by which scores may leave 0..1
 
 
 class Detector:
@@ -176,7 +175,7 @@ class Detector:
             boxes, scores = self._form.persons(outputs, self.person_class, self.score_threshold)
         finite = np.isfinite(scores)
         boxes, scores = boxes[finite].astype(np.float64), scores[finite]
-        if (scores > 1 + _ROUNDING).any():
+        if (scores > 1 + ROUNDING).any():
             raise self._network.error(
                 f"a score of {scores.max():g}, expected 0..1, as family {self.family} has it: is it of another family"
             )
@@ -216,9 +215,7 @@ def _recognise(
 def _person_class(network: Network, family: Family, form: Form, given: int | None) -> int:
     names = network.class_names()
     if given is None and names:
-        persons = [
-            index for index, name in names.items() if name.lower() in ("person", "pedestrian", "human", "people")
-        ]
+        persons = [index for index, name in names.items() if name.lower() in _PERSONS]
         if not persons:
             raise network.error(f"person_class: none of the classes {', '.join(names.values())} is a person; name one")
         given = persons[0]

@@ -18,6 +18,7 @@ from .priors import DISTANCES, FloatArray, Priors, corners_of, count_of, expecte
 Outputs = Sequence[npt.NDArray[Any]]
 Candidates = tuple[FloatArray, FloatArray]
 _YOLO = (8, 16, 32)
+ROUNDING = 1e-3  # by which scores may leave 0..1
 
 
 class Form(Protocol):
@@ -146,14 +147,13 @@ class ScoredCenters:
 
     @classmethod
     def of_yolov8(cls, outputs: Outputs, size: tuple[int, int]) -> ScoredCenters | None:
-        """One candidate a cell."""
+        """One candidate a cell; in its place, poses have keypoints in pixels, beyond any score."""
         if len(outputs) != 1 or outputs[0].ndim != 2:
             return None
-        count, shape = count_of(size, _YOLO), outputs[0].shape
-        for rows_first in (False, True):
-            classes = shape[int(rows_first)] - 4
-            if shape[1 - int(rows_first)] == count and classes > 0:
-                return cls(classes, rows_first)
+        count = count_of(size, _YOLO)
+        for rows_first, rows in enumerate((outputs[0].T, outputs[0])):
+            if len(rows) == count and rows.shape[1] > 4 and not (rows[:, 4:] > 1 + ROUNDING).any():
+                return cls(rows.shape[1] - 4, bool(rows_first))
         return None
 
     def persons(self, outputs: Outputs, person: int, threshold: float) -> Candidates:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 from ..results import Poses
 from ..sources import Frame
 from .base import TextSink
+from .names import picture_stem
 
 
 class JsonSink(TextSink):
@@ -45,12 +45,12 @@ class JsonSink(TextSink):
 
 
 def coco_image_id(frame: Frame) -> int | str:
-    """The image id of a frame: of a picture its name without suffix, a number where it is one as COCO's names are.
+    """The image id of a frame: of a picture file its name without suffix, a number where it is one, as COCO's are.
 
-    Of the frame of a video, its number.
+    Of any other frame, as that of a video, its number.
     """
-    stem = Path(frame.name).stem
-    if "#" in frame.name or not stem:
+    stem = picture_stem(frame)
+    if stem is None:
         return frame.index
     return int(stem) if stem.isascii() and stem.isdigit() else stem
 

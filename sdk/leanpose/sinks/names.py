@@ -12,6 +12,12 @@ from ..sources import Frame
 NameOf: TypeAlias = Callable[[Frame], str]
 
 
+def picture_stem(frame: Frame) -> str | None:
+    """Name without suffix of a frame's picture file; None where the frame is of a video, a camera or an iterable."""
+    path = Path(frame.name)
+    return path.stem if path.suffix and not frame.name.endswith(f"#{frame.index}") else None
+
+
 class Names:
     """Gives each frame a name without suffix: the stem of its picture, or that of its source and its number.
 
@@ -24,11 +30,11 @@ class Names:
 
     def __call__(self, frame: Frame) -> str:
         """The name of a frame; each call gives another one."""
-        source, _, number = frame.name.rpartition("#")
-        if source and number == str(frame.index):
-            return self.unique(f"{Path(source).stem}-{frame.index:06}")
-        path = Path(frame.name)
-        return self.unique(path.stem if path.suffix else f"{path.stem or 'frame'}-{frame.index:06}")
+        stem = picture_stem(frame)
+        if stem is None:
+            source = frame.name.removesuffix(f"#{frame.index}")
+            stem = f"{Path(source).stem or 'frame'}-{frame.index:06}"
+        return self.unique(stem)
 
     def unique(self, stem: str) -> str:
         """A name that no other call has been given, made from this one."""

@@ -6,7 +6,7 @@ import logging
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from time import perf_counter
 from typing import Generic, TypeVar
 
@@ -34,7 +34,7 @@ class _Shared(Generic[T]):
             self.ready.clear()
             self.changed.notify_all()
 
-    def timed(self) -> Iterator[T]:
+    def timed(self) -> Generator[T, None, None]:
         """The items; `seconds` grows by what each takes."""
         try:
             while not self.closed:
@@ -96,7 +96,7 @@ class Ahead(Iterator[T]):
         self._shared.close()
         if self._thread is None:
             if self._here is not None:
-                self._here.close()  # type: ignore[attr-defined]
+                self._here.close()
             self._shared.release()
         elif self._thread is not threading.current_thread():
             self._thread.join(_PATIENCE)

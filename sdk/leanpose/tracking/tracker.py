@@ -21,6 +21,7 @@ _VELOCITY_MEMORY = 0.25  # seconds over which velocities are averaged
 _VELOCITY_LASTS = 1.0  # seconds that a person out of sight keeps going, on average
 # How much wider a person may be searched for, in parts of its size, for each second since it was seen.
 _DRIFT = 2.0
+_TWICE = 0.6  # similarity above which a person who would begin a track is another sight of one who has one
 _FADING = 4.0  # seconds in which similarity with a track that is not seen fades to 1/e
 _MARGIN, _MARGIN_GROWTH = 0.1, 0.5  # of the boxes whose overlap counts: at once, and for each second
 
@@ -34,21 +35,19 @@ class _Track:
     xy: FloatArray
     box: FloatArray
     velocity: FloatArray
-    lost: bool = False
 
-    def seen(self, time: float, xy: FloatArray, box: FloatArray) -> _Track:
+    def seen(self, sight: _Track) -> _Track:
         """The track after another sight."""
-        velocity, elapsed = self.velocity, time - self.time
+        velocity, elapsed = self.velocity, sight.time - self.time
         if elapsed > 0:
             gain = -math.expm1(-elapsed / _VELOCITY_MEMORY)
-            velocity = velocity + gain * (self._shift(xy, box) / elapsed - velocity)
-        return _Track(self.number, time, xy, box, velocity)
+            velocity = velocity + gain * (self._shift(sight) / elapsed - velocity)
+        return replace(sight, number=self.number, velocity=velocity)
 
-    def _shift(self, xy: FloatArray, box: FloatArray) -> FloatArray:
+    def _shift(self, sight: _Track) -> FloatArray:
         """How far the person moved: the median of its keypoints, as arms and legs swing about the body."""
-        both = ~np.isnan(xy[:, 0]) & ~np.isnan(self.xy[:, 0])
-        moves = (xy - self.xy)[both] if both.any() else (box - self.box).reshape(2, 2)
-        return np.asarray(np.median(moves, axis=0))
+        moves = (sight.xy - self.xy)[~np.isnan(sight.xy[:, 0]) & ~np.isnan(self.xy[:, 0])]
+        return np.asarray(np.median(moves if len(moves) else (sight.box - self.box).reshape(2, 2), axis=0))
 
 
 class Tracker:
@@ -59,15 +58,15 @@ class Tracker:
     Tracks go on at their velocity. The longer a track is lost, the wider it is searched for, and the less it counts:
     OKS with a larger scale, overlap of widened boxes (Yang et al., "Hard to Track Objects with Irregular Motions and
     Similar Appearances? Make It Easier by Buffering the Matching Space", WACV 2023), both fading. Confident persons
-    choose first; the others take what is left of the tracks seen in the frame before (Zhang et al., "ByteTrack:
-    Multi-Object Tracking by Associating Every Detection Box", ECCV 2022).
+    choose first, the others take what is left (Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every
+    Detection Box", ECCV 2022). A confident person who is left begins a track, unless it resembles one who has one.
 
     All spans are seconds and all lengths parts of a person's size, so that neither another frame rate nor another
     resolution needs other settings. The order of the persons in a frame does not matter.
 
     Args:
-        new_score: least score (`Poses.scores`) of persons that take up lost tracks and begin new ones. Others only
-            continue tracks, or get the number -1.
+        new_score: least score (`Poses.scores`) of persons that begin tracks and choose first. Others only continue
+            tracks that are left, or get the number -1.
         similarity: least similarity, 0..1, of a person and the track that it continues.
         lost_seconds: a track that is not seen for longer ends; its number does not come again.
 
@@ -107,31 +106,53 @@ class Tracker:
         xy = np.where((poses.keypoint_scores > _SEEN_ABOVE)[..., None], poses.xy, np.nan).astype(np.float64)
         xy[~np.isfinite(xy).all(axis=2)] = np.nan
         boxes = poses.boxes.astype(np.float64)
-        similarity = _similarities(xy, boxes, self._tracks, time, poses.keypoints)
+        sights = [_Track(-1, time, *sight, np.zeros(2)) for sight in zip(xy, boxes, strict=True)]
         confident = poses.scores >= self._new_score
-        lost = np.array([track.lost for track in self._tracks], bool)
-        taken = np.full(len(poses), -1)
-        for persons, tracks in ((confident, np.ones_like(lost)), (~confident, ~lost)):
-            free_persons = np.flatnonzero(persons & (taken < 0))
-            free_tracks = np.flatnonzero(tracks & ~np.isin(np.arange(len(lost)), taken))
-            chosen = similarity[np.ix_(free_persons, free_tracks)]
-            chosen = np.where(chosen >= max(self._similarity, 1e-9), chosen, 0)
-            rows, columns = _core.linear_assignment(-chosen)
-            sound = chosen[rows, columns] > 0
-            taken[free_persons[rows[sound]]] = free_tracks[columns[sound]]
+        taken = self._match(_similarities(sights, self._tracks, time, poses.keypoints), confident)
         ids = np.full(len(poses), -1)
-        followed: dict[int, _Track] = {}
         for person in np.flatnonzero(taken >= 0):
             track = self._tracks[taken[person]]
             ids[person] = track.number
-            followed[track.number] = track.seen(time, xy[person], boxes[person])
-        self._tracks = [followed.get(track.number) or replace(track, lost=True) for track in self._tracks]
+            self._tracks[taken[person]] = track.seen(sights[person])
+        # Whatever the order of the persons, the same ones begin, and with the same numbers.
         beginners = np.flatnonzero(confident & (taken < 0))
-        for person in beginners[np.lexsort(boxes[beginners].T[::-1])]:  # whatever their order, the same numbers
+        beginners = beginners[np.lexsort((*boxes[beginners].T, -poses.scores[beginners]))]
+        beginners = _apart(sights, np.flatnonzero(taken >= 0), beginners, poses.keypoints)
+        for person in beginners[np.lexsort(boxes[beginners].T[::-1])]:
             ids[person] = self._next
-            self._tracks.append(_Track(self._next, time, xy[person], boxes[person], np.zeros(2)))
+            self._tracks.append(replace(sights[person], number=self._next))
             self._next += 1
         return replace(poses, track_ids=ids)
+
+    def _match(self, similarity: FloatArray, confident: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """The row of the track that each person continues, -1 for none: confident persons choose first."""
+        taken = np.full(len(similarity), -1)
+        for persons in (confident, ~confident):
+            rows, columns = np.flatnonzero(persons), np.setdiff1d(np.arange(similarity.shape[1]), taken)
+            chosen = similarity[np.ix_(rows, columns)]
+            chosen = np.where(chosen >= max(self._similarity, 1e-9), chosen, 0)
+            first, second = _core.linear_assignment(-chosen)
+            sound = chosen[first, second] > 0
+            taken[rows[first[sound]]] = columns[second[sound]]
+        return taken
+
+
+def _apart(
+    sights: list[_Track],
+    tracked: npt.NDArray[np.int64],
+    beginners: npt.NDArray[np.int64],
+    keypoints: KeypointSet,
+) -> npt.NDArray[np.int64]:
+    """Those of the beginners who are not other sights of tracked persons or of beginners before them."""
+    if not len(beginners):
+        return beginners
+    alike = _similarities(sights, sights, sights[0].time, keypoints) > _TWICE
+    known, apart = tracked.tolist(), []
+    for person in beginners.tolist():
+        if not alike[person, known].any():
+            known.append(person)
+            apart.append(person)
+    return np.array(apart, np.int64)
 
 
 def next_time(last: float | None, given: float | None) -> float:
@@ -143,12 +164,11 @@ def next_time(last: float | None, given: float | None) -> float:
     return float(given)
 
 
-def _similarities(
-    xy: FloatArray, boxes: FloatArray, tracks: list[_Track], time: float, keypoints: KeypointSet
-) -> FloatArray:
+def _similarities(sights: list[_Track], tracks: list[_Track], time: float, keypoints: KeypointSet) -> FloatArray:
     """(N, M) of N persons with where M tracks should be, in 0..1."""
-    if not len(xy) or not tracks:
-        return np.zeros((len(xy), len(tracks)))
+    if not sights or not tracks:
+        return np.zeros((len(sights), len(tracks)))
+    xy, boxes = np.stack([sight.xy for sight in sights]), np.stack([sight.box for sight in sights])
     elapsed = np.array([time - track.time for track in tracks])
     reach = _VELOCITY_LASTS * -np.expm1(-elapsed / _VELOCITY_LASTS)
     shift = np.stack([track.velocity for track in tracks]) * reach[:, None]
