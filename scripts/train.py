@@ -6,6 +6,9 @@ Each stage is an input size and how many samples to see at it; convolution weigh
 depend on the input size are resized or start again. RUN receives last.pt (checkpoint), log.jsonl and, per stage,
 SIZE.pt (averaged weights). With --preset the paper's schedule, batch, optimiser and augmentation are taken; --stages is
 then optional. Bottom-up networks take COCO-format folders as --cache.
+
+On several GPUs: torchrun --nproc-per-node 4 scripts/train.py ... Each process takes its share of --batch; all need to
+see the same files.
 """
 
 from __future__ import annotations
@@ -37,25 +40,35 @@ from training.dataset import MEAN, STD, LabelWeights, Persons
 from training.evaluation import Benchmark
 from training.pictures import Pictures
 from training.presets import PRESETS, Preset, make_optimiser, parameter_groups, preset_name
+from training.processes import Processes
 from training.weights import fit_weights, read_weights, restore_statistics
 
 
 def main() -> None:
-    options = _options()
+    processes = Processes()
+    train(parse_options(), processes)
+    processes.close()
+
+
+def train(options: argparse.Namespace, processes: Processes) -> Run:
+    """All stages that are left."""
+    if options.batch % processes.size:
+        raise SystemExit(f"--batch {options.batch} cannot be shared by {processes.size} processes; give a multiple")
     options.out.mkdir(parents=True, exist_ok=True)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    run = Run(options, device)
-    torch.manual_seed(options.seed + run.total)  # a run that goes on must not draw its first samples again
+    run = Run(options, processes)
+    processes.seed(options.seed + run.total)  # a run that goes on must not draw its first samples again
     for index, (input_size, samples) in enumerate(options.stages):
         if index >= run.stage:
             run.train_stage(index, input_size, samples)
+    return run
 
 
 class Run:
     """Everything that a checkpoint holds, and the loop over it."""
 
-    def __init__(self, options: argparse.Namespace, device: torch.device) -> None:
-        self.options, self.device = options, device
+    def __init__(self, options: argparse.Namespace, processes: Processes) -> None:
+        self.options, self.processes, self.device = options, processes, processes.device
+        device = self.device
         self.preset: Preset | None = options.preset
         self.augmentation = self.preset.augmentation if self.preset else Augmentation()
         network = build(options.model)
@@ -82,24 +95,28 @@ class Run:
                 raise SystemExit(f"{last} is of {self.state['config']} at {self.state['input_size']}: give its stages")
         elif options.init:
             self.weights = read_weights(options.init)
+        processes.require_same(self.total, f"the number of samples in {last}")
+        processes.require_same(len(self.data), "the number of samples in --cache")
 
     def train_stage(self, index: int, input_size: tuple[int, int], samples: int) -> None:
         """Trains until the stage has seen its samples, then writes its averaged weights."""
         options = self.options
-        samples_of = self._dataset(input_size)
-        model, average, optimiser = self._prepare(input_size, samples_of)
+        samples_of = self.dataset(input_size)
+        model, average, optimiser = self.prepare(input_size, samples_of)
         objective = model.objective.to(self.device)
         if isinstance(objective, SimCCObjective):
             objective.smoothing = options.targets == "smoothing"
         outputs_of = torch.compile(model.training_outputs) if options.compile else model.training_outputs
         benchmark = None
-        if options.dev and not model.codec.finds_persons:
+        if options.dev and self.processes.first and not model.codec.finds_persons:
             benchmark = Benchmark(options.dev, input_size, model.transform)
         saved = time.monotonic()
         evaluated = self.seen
         running = math.nan
         size = f"{input_size[0]}x{input_size[1]}"
-        bar = tqdm(total=samples, initial=self.seen, desc=size, unit="img", smoothing=0.05)
+        quiet = not self.processes.first
+        bar = tqdm(total=samples, initial=self.seen, desc=size, unit="img", smoothing=0.05, disable=quiet)
+        statistics = [b for name, b in model.named_buffers() if name.endswith(("running_mean", "running_var"))]
         model.train()
         for pictures, points, weights in self._batches(samples_of, samples):
             if self.preset:
@@ -108,13 +125,14 @@ class Run:
                 rate = _learning_rate(options, self.seen, samples, first=index == 0)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            loss = self._step(outputs_of, objective, optimiser, pictures, points, weights)
+            loss = self.step(outputs_of, objective, optimiser, pictures, points, weights)
+            self.processes.average(statistics)
             running = loss if math.isnan(running) else 0.98 * running + 0.02 * loss
-            self.seen += len(pictures)
-            self.total += len(pictures)
+            self.seen += options.batch
+            self.total += options.batch
             steps = self.total / options.batch
             _update_average(average, model, min(0.999, (1 + steps) / (10 + steps)))
-            bar.update(len(pictures))
+            bar.update(options.batch)
             bar.set_postfix(loss=f"{running:.3f}")
             last = self.seen >= samples
             if benchmark and (last or self.seen - evaluated >= options.evaluate_every):
@@ -130,15 +148,15 @@ class Run:
         bar.close()
         self.weights = average.state_dict()
         state = {"config": options.model, "input_size": list(input_size), "ema": self.weights}
-        _write(options.out / f"{size}.pt", state)
+        self._write(f"{size}.pt", state)
         self.stage, self.seen = index + 1, 0
 
-    def _dataset(self, input_size: tuple[int, int]) -> Persons | Pictures:
+    def dataset(self, input_size: tuple[int, int]) -> Persons | Pictures:
         if isinstance(self.data, Pictures):
             return replace(self.data, input_size=input_size)
         return Persons(self.data, input_size, self.augmentation, LabelWeights(), self.transform)
 
-    def _prepare(
+    def prepare(
         self, input_size: tuple[int, int], samples: Persons | Pictures
     ) -> tuple[PoseNetwork, PoseNetwork, torch.optim.Optimizer]:
         """The model, its running average and the optimiser, as the checkpoint or the stage before left them."""
@@ -151,6 +169,7 @@ class Run:
             pictures = torch.stack([samples[i][0] for i in range(min(len(samples), options.batch))])
             restore_statistics(model, ((pictures - self.mean.cpu()) / self.std.cpu()).permute(0, 3, 1, 2))
         model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.processes.share(model)
         average = copy.deepcopy(model).eval().requires_grad_(False)
         betas = (0.9, 0.999) if self.preset else (0.9, 0.99)
         groups = parameter_groups(model, options.weight_decay)
@@ -161,7 +180,7 @@ class Run:
             self.state = {}
         return model, average, optimiser
 
-    def _step(
+    def step(
         self,
         outputs_of: Callable[[Tensor], Sequence[Tensor]],
         objective: Objective,
@@ -170,26 +189,30 @@ class Run:
         points: Tensor,
         weights: Tensor,
     ) -> float:
+        """One step along the mean gradient of all processes' samples; the loss of this one's."""
         batch = ((pictures.to(self.device) - self.mean) / self.std).permute(0, 3, 1, 2)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bf16):
             outputs = outputs_of(batch)
         loss = objective(outputs, points.to(self.device), weights.to(self.device))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], 5.0)
+        trained = [p for group in optimiser.param_groups for p in group["params"]]
+        self.processes.average([p.grad for p in trained if p.grad is not None])
+        nn.utils.clip_grad_norm_(trained, 5.0)
         optimiser.step()
         return float(loss.detach())
 
     def _batches(self, dataset: Persons | Pictures, samples: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Batches until the stage has seen its samples, each cache drawn by its weight."""
+        """This process's batches until the stage has seen its samples, each cache drawn by its weight."""
+        share = self.options.batch // self.processes.size
         batches = math.ceil((samples - self.seen) / self.options.batch)
         if batches <= 0:
             return
         draw = np.repeat([weight for _, weight in self.options.cache], list(self.data.counts.values()))
-        sampler = WeightedRandomSampler(draw.tolist(), batches * self.options.batch)
+        sampler = WeightedRandomSampler(draw.tolist(), batches * share)
         yield from DataLoader(
             dataset,
-            self.options.batch,
+            share,
             sampler=sampler,
             num_workers=self.options.workers,
             drop_last=True,
@@ -207,7 +230,14 @@ class Run:
             "ema": average.state_dict(),
             "optimiser": optimiser.state_dict(),
         }
-        _write(self.options.out / "last.pt", state)
+        self._write("last.pt", state)
+
+    def _write(self, name: str, state: dict[str, Any]) -> None:
+        if not self.processes.first:
+            return
+        partial = (self.options.out / name).with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self.options.out / name)  # a stop in the middle of writing must not cost the last checkpoint
 
     def _log(self, **values: Any) -> None:
         entry = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), "seen": self.seen, "total": self.total, **values}
@@ -229,13 +259,6 @@ def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
     torch._foreach_lerp_([mine[k] for k in floats], [theirs[k] for k in floats], 1 - decay)
 
 
-def _write(path: Path, state: dict[str, Any]) -> None:
-    """A stop in the middle of writing must not cost the last checkpoint."""
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
-
-
 def _cache(text: str) -> tuple[Path, float]:
     folder, _, weight = text.partition(":")
     return Path(folder), float(weight or 1)
@@ -247,7 +270,8 @@ def _stage(text: str) -> tuple[tuple[int, int], int]:
     return (int(height), int(width)), int(samples)
 
 
-def _options() -> argparse.Namespace:
+def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line; what it leaves open is as in the preset, or as usual."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", choices=CONFIGS)
     parser.add_argument(
@@ -264,18 +288,18 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--preset", choices=("auto", *PRESETS), help="train as the paper does; auto: the model's own")
     parser.add_argument("--init", type=Path, help="start from the weights of a .pt checkpoint or an exported .onnx")
     parser.add_argument("--targets", choices=("gaussian", "smoothing"), help="of SimCC networks (gaussian)")
-    parser.add_argument("--batch", type=int, help="pictures per step (64)")
+    parser.add_argument("--batch", type=int, help="pictures per step, of all processes together (64)")
     parser.add_argument("--lr", type=float, help="largest learning rate (2e-3)")
     parser.add_argument("--weight-decay", type=float, help="of matrices and kernels (0.02)")
     parser.add_argument("--warmup", type=int, default=20_000, help="samples")
     parser.add_argument("--decay", type=float, default=0.25, help="share of a stage over which the rate falls")
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="processes that read pictures, for each one that trains")
     parser.add_argument("--evaluate-every", type=int, default=25_000, help="samples")
     parser.add_argument("--save-minutes", type=float, default=4)
     parser.add_argument("--no-bf16", dest="bf16", action="store_false")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if not options.stages and not options.preset:
         parser.error("give --stages, or --preset for the paper's own schedule")
     usual: dict[str, Any] = {"targets": "gaussian", "batch": 64, "lr": 2e-3, "weight_decay": 0.02}

@@ -129,11 +129,44 @@ def test_teacher_fills_in_and_noisy_labels_weigh_less() -> None:
     np.testing.assert_allclose(weights, [0.6, 0.6, 0.3, 0.0], atol=1e-6)
 
 
+def torchrun(script: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def test_two_processes_train_one_model(cache: Path, tmp_path: Path) -> None:
+    """See two_processes.py for what is checked inside; here the files, and that the run goes on."""
+    out = tmp_path / "run"
+    arguments = trainer_arguments(cache, tmp_path / "data", out, 8, "--batch", "4")
+    first = torchrun(Path(__file__).with_name("two_processes.py"), *arguments)
+    assert first.returncode == 0, first.stderr
+    assert [json.loads(line)["total"] for line in (out / "log.jsonl").read_text().splitlines()] == [4, 8]
+    state = torch.load(out / "last.pt", weights_only=True)
+    assert (state["seen"], state["total"]) == (8, 8)
+    second = torchrun(SCRIPTS / "train.py", *trainer_arguments(cache, tmp_path / "data", out, 12, "--batch", "4"))
+    assert second.returncode == 0, second.stderr
+    assert torch.load(out / "last.pt", weights_only=True)["total"] == 12
+    assert [json.loads(line)["total"] for line in (out / "log.jsonl").read_text().splitlines()] == [4, 8, 12]
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
+    from types import SimpleNamespace
+
+    from train import train
+
+    with pytest.raises(SystemExit, match="--batch 3 cannot be shared by 2 processes"):
+        train(SimpleNamespace(batch=3), SimpleNamespace(size=2))
+
+
 def run_trainer(cache: Path, data: Path, out: Path, samples: int, *more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPTS / "train.py"), "amfacpose-r18-256x256", "--cache", str(cache)]
-    command += ["--dev", str(data), "--out", str(out), "--stages", f"48x32:{samples}", "--batch", "2", "--no-compile"]
-    command += ["--no-bf16", "--workers", "0", "--warmup", "2", "--save-minutes", "0", "--evaluate-every", "4", *more]
+    command = [sys.executable, str(SCRIPTS / "train.py"), *trainer_arguments(cache, data, out, samples, *more)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def trainer_arguments(cache: Path, data: Path, out: Path, samples: int, *more: str) -> list[str]:
+    words = ["amfacpose-r18-256x256", "--cache", str(cache), "--dev", str(data), "--out", str(out)]
+    words += ["--stages", f"48x32:{samples}", "--batch", "2", "--no-compile", "--no-bf16", "--workers", "0"]
+    return [*words, "--warmup", "2", "--save-minutes", "0", "--evaluate-every", "4", *more]
 
 
 def test_training_goes_on_where_it_stopped(cache: Path, tmp_path: Path) -> None:
