@@ -45,7 +45,7 @@ def main() -> None:
             drift = quantize(files["fp32"], files[mode], pictures, mode, keep=options.keep, threads=1).drift
             drifts[mode] = (f"{drift.mean:.4f}", f"{drift.worst:.3f}")
         times = measure({mode: onnx.load(path) for mode, path in files.items()}, 1, options.seconds)
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (
                 mode,
                 f"{path.stat().st_size / 1e6:.1f}",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,19 +74,20 @@ class Original:
             model.metadata_props.add(key=_PREPARED[0], value=_PREPARED[1])
             if not any(node.op_type == "Conv" for node in model.graph.node):
                 raise ValueError("it has no convolution")
-            quantize_static(
-                model,
-                target,
-                reader,
-                quant_format=QuantFormat.QDQ,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                per_channel=True,
-                op_types_to_quantize=["Conv"],
-                nodes_to_exclude=self._kept(model),
-                calibrate_method=CalibrationMethod.MinMax,
-                extra_options={"CalibMovingAverage": True},
-            )
+            with _root_handler():
+                quantize_static(
+                    model,
+                    target,
+                    reader,
+                    quant_format=QuantFormat.QDQ,
+                    activation_type=QuantType.QUInt8,
+                    weight_type=QuantType.QInt8,
+                    per_channel=True,
+                    op_types_to_quantize=["Conv"],
+                    nodes_to_exclude=self._kept(model),
+                    calibrate_method=CalibrationMethod.MinMax,
+                    extra_options={"CalibMovingAverage": True},
+                )
         except Exception as error:  # the tool has no error classes of its own
             if reader.error is not None:
                 raise reader.error from None
@@ -121,6 +124,17 @@ class Original:
 
     def _kept(self, model: Any) -> list[str]:
         return [node.name for node in model.graph.node if self._keep and node.name.startswith(self._keep)]
+
+
+@contextmanager
+def _root_handler() -> Iterator[None]:
+    """The tool logs by functions that give the root logger a handler which prints, unless it has one already."""
+    handler = logging.NullHandler()
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 def _import_onnx() -> Any:
