@@ -25,6 +25,7 @@ import crop_peers
 import decode_peers
 import detection_peers
 from leanpose import _core
+from leanpose.buffers import Buffers
 from report import environment, table, write_section
 from timing import Timing, compare
 
@@ -129,9 +130,7 @@ def crops() -> Iterator[Case]:
     for size in SIZES:
         for count in PERSONS:
             boxes, transforms = persons_of(count, size)
-            memory = np.empty(count * 3 * size[0] * size[1] + 16, np.float32)
-            start = -memory.ctypes.data // 4 % 16  # a cache line's begin, as batching.py has it
-            out = memory[start : start + memory.size - 16].reshape(count, 3, *size)
+            out = Buffers((count, 3, *size), "float32").take()
             mean, std = tuple(map(float, crop_peers.MEAN)), tuple(map(float, crop_peers.STD))
             ours = partial(_core.crop, image, transforms, size, mean, std, "rgb", out=out)
             calls: Calls = {"leanpose": ours, "leanpose, 2 threads": partial(ours, threads=2)}

@@ -55,9 +55,10 @@ class Side:
 def main() -> None:
     options = _options()
     rows, agreements = [], []
+    chosen: dict[int, list[Path]] = {}
     for pose in options.pose:
         sides = {library: Side(library, options.detector, pose) for library in LIBRARIES}
-        chosen = choose(sides, sorted(options.pictures.iterdir()), options.each)
+        chosen = chosen or choose(sides, sorted(options.pictures.iterdir()), options.each)
         for persons, pictures in chosen.items():
             rows += measure(sides, pose, persons, pictures, options.rounds)
         if options.agreement:
@@ -66,7 +67,9 @@ def main() -> None:
             side.close()
     header = ("pose model", "persons", "library", "whole call, min", "median", "outside sessions, min", "median")
     text = f"{environment(('leanpose', 'rtmlib', 'onnxruntime', 'numpy', 'opencv-python-headless'))}\n\n"
-    text += f"Detector {options.detector.stem}; milliseconds of one picture.\n\n" + table(header, rows)
+    text += f"Detector {options.detector.stem}; milliseconds of one picture, all sessions on one thread.\n\n" + table(
+        header, rows
+    )
     if agreements:
         text += "\n\n" + table(("pose model", "keypoints", "within 0.5 px of the picture", "of the input"), agreements)
     print(text)
@@ -82,6 +85,8 @@ def choose(sides: dict[str, Side], pictures: Sequence[Path], each: int) -> dict[
         persons = counts.pop()
         if not counts and len(chosen.get(persons, [None] * each)) < each:
             chosen[persons].append(picture)
+        if all(len(found) == each for found in chosen.values()):
+            break
     return chosen
 
 

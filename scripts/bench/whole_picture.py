@@ -42,6 +42,18 @@ class Sessions:
         onnxruntime.InferenceSession.run = run
 
 
+def use_one_thread() -> None:
+    """Every session runs on one thread: the others would spin between runs and slow down what is measured."""
+    inner = onnxruntime.InferenceSession.__init__
+
+    def start(session: Any, path_or_bytes: Any, sess_options: Any = None, **keywords: Any) -> None:
+        options = sess_options or onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        inner(session, path_or_bytes, options, **keywords)
+
+    onnxruntime.InferenceSession.__init__ = start
+
+
 def leanpose(detector: str, pose: str) -> tuple[Callable[[Picture], Any], Callable[[Picture, Any], Found]]:
     """The boxes of all persons whose poses were found; and the keypoints in given boxes."""
     from leanpose import Detector, Estimator
@@ -73,6 +85,7 @@ def rtmlib(detector: str, pose: str) -> tuple[Callable[[Picture], Any], Callable
 
 def main() -> None:
     library, detector, pose = sys.argv[1:]
+    use_one_thread()
     with redirect_stdout(sys.stderr):  # rtmlib prints
         everybody, keypoints = {"leanpose": leanpose, "rtmlib": rtmlib}[library](detector, pose)
     sessions = Sessions()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
+from .buffers import Buffers
 from .codecs import Decoded
 from .keypoints import KeypointSet
 from .model import Model
@@ -53,15 +53,20 @@ class _Picture:
         return Poses.concatenate(self._parts) if self._parts else Poses.empty(keypoints)
 
 
+def batch_buffers(model: Model, flip_test: bool) -> Buffers:
+    """Memory for the crops of session runs: (regions, 1 or with their mirror images 2, *input)."""
+    height, width = model.card.input.size
+    capacity = max(1, min(_MOST, _PIXELS // (height * width)))
+    return Buffers((capacity, 2 if flip_test else 1, *model.card.input.tensor_shape), model.crop_dtype)
+
+
 class Batcher:
     """Crops regions straight into one batch, runs it when it is full and hands out finished pictures in order."""
 
-    def __init__(self, model: Model, flip_test: bool, profile: Profile) -> None:
-        self._model, self._flip_test, self._profile = model, flip_test, profile
-        height, width = model.card.input.size
-        self._capacity = max(1, min(_MOST, _PIXELS // (height * width)))
-        copies = 2 if flip_test else 1  # a region's crop and its mirror image lie side by side
-        self._crops = _aligned((self._capacity, copies, *model.card.input.tensor_shape), model.crop_dtype)
+    def __init__(self, model: Model, flip_test: bool, profile: Profile, buffers: Buffers) -> None:
+        self._model, self._flip_test, self._profile, self._buffers = model, flip_test, profile, buffers
+        self._capacity = buffers.shape[0]
+        self._crops: npt.NDArray[Any] | None = None  # of `buffers`, from the first region on
         self._transforms = np.empty((self._capacity, 2, 3))
         self._filled = 0
         self._rows: list[tuple[_Picture, slice, int]] = []  # whose regions fill which part of the batch, from which on
@@ -81,6 +86,8 @@ class Batcher:
             batch = slice(self._filled, self._filled + stop - start)
             self._transforms[batch] = transforms[start:stop]
             flip = self._flip_test
+            if self._crops is None:
+                self._crops = self._buffers.take()
             out = self._crops[batch] if flip else self._crops[batch, 0]
             with self._profile.measure("crop", stop - start):
                 _core.crop(
@@ -101,10 +108,13 @@ class Batcher:
     def finish(self) -> Iterator[Poses]:
         """Runs what is left and yields the remaining pictures."""
         self._run()
+        if self._crops is not None:
+            self._buffers.give_back(self._crops)
+            self._crops = None
         yield from self._finished()
 
     def _run(self) -> None:
-        if not self._filled:
+        if self._crops is None or not self._filled:
             return
         model, transforms = self._model, self._transforms[: self._filled]
         codec, crops = model.card.codec, self._crops[: self._filled]
@@ -124,11 +134,3 @@ class Batcher:
     def _finished(self) -> Iterator[Poses]:
         while self._pictures and not self._pictures[0].missing:
             yield self._pictures.popleft().poses(self._model.card.keypoints)
-
-
-def _aligned(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
-    """An array that begins with a cache line: rows of crops that cross lines are a tenth slower to write."""
-    size, line = math.prod(shape), 64 // np.dtype(dtype).itemsize
-    memory = np.empty(size + line, dtype)
-    first = -memory.ctypes.data // memory.itemsize % line
-    return memory[first : first + size].reshape(shape)

@@ -10,7 +10,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from .batching import Batcher
+from .batching import Batcher, batch_buffers
 from .boxes import validate_boxes
 from .card import ModelCard
 from .detection import Detector
@@ -85,6 +85,7 @@ class Estimator:
             "flip_test": flip_test,
         }
         self._flip_test = flip_test
+        self._buffers = batch_buffers(self._model, flip_test)
 
     @property
     def card(self) -> ModelCard:
@@ -189,7 +190,7 @@ class Estimator:
 
     def batcher(self, profile: Profile) -> Batcher:
         """What runs this estimator's network on the boxes of one picture after another; for `leanpose.pipeline`."""
-        return Batcher(self._model, self._flip_test, profile)
+        return Batcher(self._model, self._flip_test, profile, self._buffers)
 
     def _stream(self, pairs: Iterator[tuple[ImageLike, npt.ArrayLike | None]], numbered: bool) -> Iterator[Poses]:
         batcher = self.batcher(Profile())

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
+from ..buffers import Buffers
 from ..fields import LARGEST_SIDE
 from ..images import ImageLike, at_picture, load_image
 from ..packaged import portable_name
@@ -103,7 +104,10 @@ class Detector:
         self.person_class = _person_class(network, known, self._form, person_class)
         suppression = 1.0 if known.nms is None else known.nms
         self.nms_threshold = suppression if nms_threshold is None else _share("nms_threshold", nms_threshold)
-        self._prepare(np.zeros((1, 1, 3), np.uint8))  # which names keywords that are out of range
+        height, width = self.input_size
+        shape = (1, 3, height, width) if network.layout == "nchw" else (1, height, width, 3)
+        self._buffers = Buffers(shape, network.dtype)
+        self._prepare(np.zeros((1, 1, 3), np.uint8), self._buffers.take())  # which names keywords that are out of range
         logger.info("%s: a detector of the family %s, input %s", network.path.name, self.family, self.input_size)
 
     def __repr__(self) -> str:
@@ -153,10 +157,13 @@ class Detector:
             found.append(self._find(loaded))
         return found
 
-    def _prepare(self, picture: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+    def _prepare(self, picture: npt.NDArray[np.uint8], out: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Fills the input `out` and gives the transform (2, 3) from its pixels to those of the picture."""
         network, border = self._network, (self.pad, self.pad, self.pad)
         form = (self.input_size, self.mean, self.std, self.color, border)
-        return _core.letterbox(picture, *form, resize=self.resize, dtype=network.dtype, layout=network.layout)
+        return _core.letterbox(picture, *form, resize=self.resize, dtype=network.dtype, layout=network.layout, out=out)[
+            1
+        ]
 
     def _check(self, shapes: list[tuple[int, ...]]) -> None:
         """ValueError where outputs are not shaped as those that told the family; some may hold any number of rows."""
@@ -168,8 +175,10 @@ class Detector:
             raise self._network.error(f"outputs of shapes {shapes} (without batch), but for a black one {self._shapes}")
 
     def _find(self, picture: npt.NDArray[np.uint8]) -> Detections:
-        inputs, transform = self._prepare(picture)
+        inputs = self._buffers.take()
+        transform = self._prepare(picture, inputs)
         outputs = self._network.run(inputs)
+        self._buffers.give_back(inputs)
         self._check([output.shape for output in outputs])
         with np.errstate(all="ignore"):  # what overflows is dropped below
             boxes, scores = self._form.persons(outputs, self.person_class, self.score_threshold)
