@@ -14,6 +14,7 @@ import argparse
 import io
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,7 @@ def export(model: PoseNetwork, name: str) -> onnx.ModelProto:
     """The folded graph of `model`, with opset 17, IR version 8 and a batch of any size; `name` becomes the graph's."""
     config = model.config
     outputs = model.codec.expected_shapes(config.num_keypoints, config.input_size)
-    shapes = {"image": (3, *config.input_size), **outputs}
+    shapes: dict[str, tuple[int | None, ...]] = {"image": (3, *config.input_size), **outputs}
     file = io.BytesIO()
     with warnings.catch_warnings():
         # torch.export's graphs need a conversion down to opset 17; this exporter writes it as it is
@@ -94,7 +95,7 @@ def export(model: PoseNetwork, name: str) -> onnx.ModelProto:
         warnings.filterwarnings("ignore", "Constant folding - Only steps=1", UserWarning)  # see _precompute
         torch.onnx.export(
             model.folded(),
-            (torch.zeros(2, *shapes["image"]),),
+            (torch.zeros(2, 3, *config.input_size),),
             file,  # type: ignore[arg-type]
             input_names=["image"],
             output_names=[*model.codec.outputs],
@@ -173,7 +174,7 @@ def _precompute(graph: onnx.GraphProto) -> None:
     graph.node.extend(kept)
 
 
-def _tidy(model: onnx.ModelProto, name: str, shapes: dict[str, tuple[int, ...]]) -> None:
+def _tidy(model: onnx.ModelProto, name: str, shapes: Mapping[str, tuple[int | None, ...]]) -> None:
     """Leaves operators alone: constants become initialisers, equal ones share one; nothing of this machine stays."""
     graph = model.graph
     model.ir_version = 8

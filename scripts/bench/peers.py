@@ -102,9 +102,11 @@ def measure(
     rows = []
     for library in sides:
         figures = []
-        for value in (lambda s: s["total"], lambda s: s["total"] - s["sessions"]):
+        for inside in (0, 1):  # without the time inside sessions
             for summary in (min, statistics.median):
-                over = [summary(value(sample) for sample in samples[library, path]) for path in pictures]
+                over = [
+                    summary([s["total"] - inside * s["sessions"] for s in samples[library, path]]) for path in pictures
+                ]
                 figures.append(f"{1e3 * statistics.mean(over):.2f}" if over else "none")
         rows.append((pose.stem, f"{persons} ({len(pictures)} pictures)", library, *figures))
     return rows
@@ -128,7 +130,8 @@ def agreement(sides: dict[str, Side], pictures: Sequence[Path]) -> tuple[str, st
         far.append(distance[compared])
         scaled.append((distance / scale[:, None])[compared])
     both = [np.concatenate(part) for part in (far, scaled)]
-    return (str(len(both[0])), *(f"{100 * np.mean(part <= 0.5 + 1e-3):.2f} %" for part in both))  # type: ignore[return-value]
+    picture_share, input_share = (f"{100 * np.mean(part <= 0.5 + 1e-3):.2f} %" for part in both)
+    return str(len(both[0])), picture_share, input_share
 
 
 def _options() -> argparse.Namespace:

@@ -88,7 +88,7 @@ class AssociativeEmbedding(Codec):
         codec.require_two_outputs()
         return codec
 
-    def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int | None, ...]]:
+    def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
         if self.joint_order is not None and sorted(self.joint_order) != list(range(num_keypoints)):
             raise ValueError(
                 f"model card: field codec.joint_order: expected each of the {num_keypoints} keypoints once, counted "

@@ -71,7 +71,7 @@ class Codec(ABC):
         """Checks and takes the parameters, without `type`; ValueError names the field that is wrong."""
 
     @abstractmethod
-    def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int | None, ...]]:
+    def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> Mapping[str, tuple[int | None, ...]]:
         """The shape of each output for one input, without the batch axis; None is any length.
 
         ValueError where a field does not fit.

@@ -53,7 +53,7 @@ class Keypoints(Codec):
         codec.require_two_outputs()
         return codec
 
-    def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int | None, ...]]:
+    def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
         require_size(self.size, input_size)
         if self.scores is None:
             return {self.keypoints: (num_keypoints, 3)}

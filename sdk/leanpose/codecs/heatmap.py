@@ -62,7 +62,7 @@ class Heatmap(Codec):
             )
         return codec
 
-    def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int | None, ...]]:
+    def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
         height, width = (max(round(side / self.stride), 1) for side in input_size)
         return {self.heatmaps: (num_keypoints, height, width)}
 

@@ -54,7 +54,7 @@ class SimCC(Codec):
         codec.require_two_outputs()
         return codec
 
-    def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int | None, ...]]:
+    def expected_shapes(self, num_keypoints: int, input_size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
         height, width = input_size
         return {
             self.x: (num_keypoints, round(width * self.split_ratio)),

@@ -161,9 +161,10 @@ class Detector:
         """Fills the input `out` and gives the transform (2, 3) from its pixels to those of the picture."""
         network, border = self._network, (self.pad, self.pad, self.pad)
         form = (self.input_size, self.mean, self.std, self.color, border)
-        return _core.letterbox(picture, *form, resize=self.resize, dtype=network.dtype, layout=network.layout, out=out)[
-            1
-        ]
+        _, transform = _core.letterbox(
+            picture, *form, resize=self.resize, dtype=network.dtype, layout=network.layout, out=out
+        )
+        return transform
 
     def _check(self, shapes: list[tuple[int, ...]]) -> None:
         """ValueError where outputs are not shaped as those that told the family; some may hold any number of rows."""
