@@ -60,8 +60,9 @@ class Model:
             return self._run(batch)
         parts = []
         for start in range(0, len(batch), fixed):
-            part = batch[start : start + fixed]
-            filled = np.concatenate((part, np.zeros((fixed - len(part), *part.shape[1:]), part.dtype)))
+            part = filled = batch[start : start + fixed]
+            if len(part) < fixed:
+                filled = np.concatenate((part, np.zeros((fixed - len(part), *part.shape[1:]), part.dtype)))
             parts.append([output[: len(part)] for output in self._run(filled)])
         return [_joined(outputs) for outputs in zip(*parts, strict=True)]
 
