@@ -1,9 +1,10 @@
 """AP of models on a COCO-format folder, through the same Estimator that users call.
 
-    python scripts/evaluate.py --model default --data FOLDER
+    python scripts/evaluate.py --model default --data FOLDER [--detector FILE]
 
-FOLDER holds annotations.json (COCO keypoints) and images/. Models get the ground-truth boxes of persons with keypoints;
-those that find persons themselves get all pictures as a whole. The interval is a bootstrap over pictures.
+FOLDER holds annotations.json (COCO keypoints) and images/. Models get the ground-truth boxes of persons with keypoints.
+With a detector they get its boxes in all pictures; those that find persons themselves get all pictures as a whole. The
+interval is a bootstrap over pictures.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from leanpose import DEFAULT_MODEL, Estimator
+from leanpose import DEFAULT_MODEL, Detector, Estimator
 from leanpose.contracts import parse_fields
 from scoring import STATISTICS, Truth, load_truth, score
 
@@ -32,12 +33,19 @@ def main() -> None:
         default=[],
         help="a field of the card, as in leanpose card --set",
     )
+    parser.add_argument("--detector", type=Path, help="ONNX file that gives the boxes")
+    parser.add_argument(
+        "--score-threshold", type=float, default=0.05, help="of the detector; low, as AP ranks all boxes (%(default)s)"
+    )
     parser.add_argument("--flip-test", action="store_true")
     parser.add_argument("--provider", help="cpu, cuda, tensorrt (default: the best that starts)")
     parser.add_argument("--bootstrap", type=int, default=200, help="resamplings of the pictures (0: no interval)")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
     truth = load_truth(options.data)
+    detector = None
+    if options.detector:
+        detector = Detector(options.detector, score_threshold=options.score_threshold, providers=options.provider)
     rows = []
     for name in options.model:
         estimator = Estimator(
@@ -45,10 +53,12 @@ def main() -> None:
             card=parse_fields(options.card),
             providers=options.provider,
             flip_test=options.flip_test,
+            detector=detector,
         )
         results, persons, pictures = predict(estimator, truth, options.data)
         row = score(truth, results, options.bootstrap)
         boxes = "none" if estimator.card.codec.finds_persons else "ground truth"
+        boxes = options.detector.stem if options.detector else boxes
         about = {"model": name, "card": estimator.card.name, "boxes": boxes}
         rows.append({**about, **row, "persons": persons, "pictures": pictures})
     print(
@@ -68,8 +78,8 @@ def main() -> None:
 
 
 def predict(estimator: Estimator, truth: Truth, folder: Path) -> tuple[list[dict[str, Any]], int, int]:
-    """COCO results, of all persons with keypoints unless the model finds persons, and the counts of both."""
-    whole = estimator.card.codec.finds_persons
+    """COCO results, of all persons with keypoints unless persons have to be found, and the counts of both."""
+    whole = estimator.card.codec.finds_persons or estimator.detector is not None
     pictures = list(truth.images if whole else truth.persons)
 
     def pairs() -> Iterator[tuple[str, Any]]:

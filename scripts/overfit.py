@@ -2,7 +2,7 @@
 
     python scripts/overfit.py [NAME ...] [--steps 300]
 
-Each network is trained on eight pictures with known joints (two figures in each for bottom-up networks) at a small
+Each network is trained on eight figures with known joints, one in a picture or two for bottom-up networks, at a small
 input, exported as ONNX and run by the Estimator on the same pictures; the mean OKS must exceed 0.9.
 """
 
@@ -52,7 +52,7 @@ STANDING = np.array(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=[*SMALLEST], metavar="NAME")
-    parser.add_argument("--steps", type=int, default=300, help="of Adam on all eight pictures")
+    parser.add_argument("--steps", type=int, default=300, help="of Adam on all figures")
     parser.add_argument("--input-size", type=int, nargs=2, metavar=("H", "W"))
     options = parser.parse_args()
     failed = []
@@ -100,7 +100,7 @@ def draw(
 ) -> tuple[list[NDArray[np.uint8]], NDArray[np.float64], NDArray[np.float64]]:
     """Pictures (160, 160, 3), joints (pictures, persons, 17, 2) and a box for the persons of each, (pictures, 1, 4)."""
     images, joints = [], []
-    for _ in range(FIGURES):
+    for _ in range(FIGURES // persons):
         image = rng.integers(90, 130, (160, 160, 3), dtype=np.uint8)
         figures = []
         for person in range(persons):
