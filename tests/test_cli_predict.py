@@ -336,7 +336,12 @@ def test_ctrl_c_finishes_the_files(shop: Shop) -> None:
     write_video(shop.folder / "long.avi", 20_000)
     words = ["predict", "long.avi", "-m", shop.model, "-o", shop.out, "--json", "--threads", 1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "leanpose", *map(str, words)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "leanpose", *map(str, words)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # what a shell starts in the background inherits that SIGINT is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     part = shop.out / ".long.part.json"
     while process.poll() is None and not (part.exists() and part.stat().st_size > 5000):

@@ -1,4 +1,7 @@
-"""ONNX Runtime: finding it, choosing execution providers, opening model files. No other module imports it."""
+"""ONNX Runtime: finding it, choosing execution providers, opening model files.
+
+No other module imports it, but for its tools of quantization.
+"""
 
 from __future__ import annotations
 
