@@ -94,7 +94,7 @@ def test_card_round_trip(codec: Keypoints) -> None:
         ("unit", "metre"),
         ("order", "zx"),
         ("keypoints", ""),
-        ("scores", None),
+        ("scores", 3),
         ("scores", "keypoints"),
         ("more", 1),
     ],
