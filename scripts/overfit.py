@@ -24,6 +24,7 @@ import _repository  # noqa: F401  (makes model_defs importable)
 from export import compare, export
 from leanpose import COCO17, Estimator, _core
 from leanpose.oks import oks_matrix
+from model_defs.embedding import EmbeddingObjective
 from model_defs.network import PoseNetwork
 from model_defs.registry import CONFIGS, build
 from training.dataset import MEAN, STD
@@ -104,7 +105,7 @@ def draw(
         image = rng.integers(90, 130, (160, 160, 3), dtype=np.uint8)
         figures = []
         for person in range(persons):
-            size = np.array([30, 60]) if persons == 1 else np.array([24, 48])
+            size = np.array([30, 60]) if persons == 1 else np.array([40, 60])
             centre = np.array([80, 80]) if persons == 1 else np.array([45 + 70 * person, 80])
             points = STANDING * size + rng.normal(0, 0.05, STANDING.shape) * size + centre + rng.uniform(-6, 6, 2)
             for index, (first, second) in enumerate(COCO17.skeleton):
@@ -143,6 +144,8 @@ def train(
     points = points if several else points[:, 0]
     weights = torch.ones(points.shape[:-1])
     objective = model.objective
+    if isinstance(objective, EmbeddingObjective):
+        objective.tag_weight = 1e-2  # tags alike within hundreds of steps, where a real training has many thousands
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
     model.train()
     for step in range(steps):
