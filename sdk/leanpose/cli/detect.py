@@ -18,7 +18,7 @@ from ..results import Poses
 from ..sinks import PictureSink, Sink, VideoSink
 from ..sinks.base import TextSink, write_whole
 from ..sources import Frame, open_source
-from .inputs import Input, find_inputs, read_pictures
+from .inputs import Input, add_source_arguments, find_inputs, read_pictures
 from .outputs import Outputs
 from .progress import Progress, speed
 
@@ -29,21 +29,7 @@ _NOBODY = Poses.empty(COCO17)  # for sinks that draw poses: the boxes are in the
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the sub-command."""
     parser.set_defaults(json=True, csv=False, coco=False, boxes=None, threshold=0.0, draw_boxes=False)  # for Outputs
-    parser.add_argument(
-        "sources",
-        metavar="SOURCE",
-        nargs="+",
-        help="picture, folder of pictures, video, pattern such as 'shots/*.png', address of a stream or number of a "
-        "camera",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="OUT",
-        required=True,
-        help="folder for the results, NAME.jpg or NAME.mp4 and NAME.json; what lies there under their names is "
-        "replaced; for a single picture or video also the drawn file itself, as out.jpg or out.mp4",
-    )
+    add_source_arguments(parser, results="the results, NAME.jpg or NAME.mp4 and NAME.json")
     parser.add_argument("-d", "--detector", metavar="FILE", required=True, help="ONNX file of a detector")
     parser.add_argument("--family", choices=FAMILIES, help="of the detector, where its graph leaves it open")
     parser.add_argument(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import glob
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,6 +16,25 @@ from ..images import load_image
 from ..sources import PICTURE_SUFFIXES, Frame, is_picture, natural_order
 
 Fail = Callable[[object, Exception], None]
+
+
+def add_source_arguments(parser: argparse.ArgumentParser, *, results: str) -> None:
+    """SOURCE... and -o OUT; `results` is what OUT receives."""
+    parser.add_argument(
+        "sources",
+        metavar="SOURCE",
+        nargs="+",
+        help="picture, folder of pictures, video, pattern such as 'shots/*.png', address of a stream or number of a "
+        "camera",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        required=True,
+        help=f"folder for {results}; what lies there under their names is replaced; for a single picture or video "
+        "also the drawn file itself, as out.jpg or out.mp4",
+    )
 
 
 @dataclass(frozen=True)

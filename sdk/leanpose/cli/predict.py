@@ -23,7 +23,7 @@ from ..results import Poses
 from ..sinks import Sink
 from ..sources import Frame, open_source
 from ..tracking import Smoother, Tracker
-from .inputs import Input, box_source, find_inputs, read_pictures
+from .inputs import Input, add_source_arguments, box_source, find_inputs, read_pictures
 from .outputs import Outputs
 from .progress import Progress, speed
 
@@ -36,21 +36,7 @@ _NO_IMAGE = np.empty((0, 0, 3), np.uint8)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the sub-command."""
     parser.set_defaults(misuse=parser.error)
-    parser.add_argument(
-        "sources",
-        metavar="SOURCE",
-        nargs="+",
-        help="picture, folder of pictures, video, pattern such as 'shots/*.png', address of a stream or number of a "
-        "camera",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="OUT",
-        required=True,
-        help="folder for the results; what lies there under their names is replaced; for a single picture or video "
-        "also the drawn file itself, as out.jpg or out.mp4",
-    )
+    add_source_arguments(parser, results="the results")
     model = parser.add_argument_group("models")
     model.add_argument("-m", "--model", default=DEFAULT_MODEL, help="ONNX file or packaged model (%(default)s)")
     model.add_argument("-d", "--detector", metavar="FILE", help="ONNX file of a detector, which finds the persons")
