@@ -18,11 +18,11 @@ from ..results import Poses
 from ..sinks import PictureSink, Sink, VideoSink
 from ..sinks.base import TextSink, write_whole
 from ..sources import Frame, open_source
+from ..sources.reader import DEFAULT_FPS
 from .inputs import Input, add_source_arguments, find_inputs, read_pictures
 from .outputs import Outputs
 from .progress import Progress, speed
 
-_DEFAULT_FPS = 25.0  # of videos that do not tell theirs
 _NOBODY = Poses.empty(COCO17)  # for sinks that draw poses: the boxes are in the picture already
 
 
@@ -118,7 +118,7 @@ class _Run:
     def _pictures(self, given: Input, outputs: _Outputs) -> None:
         outputs.folder.mkdir(parents=True, exist_ok=True)
         with Progress(len(given.files), "picture") as progress:
-            sinks = outputs.drawn(given, _DEFAULT_FPS)
+            sinks = outputs.drawn(given, DEFAULT_FPS)
             for frame in read_pictures(given.files, 0, self._fail):
                 try:
                     found = self._detector.predict(frame.image)
@@ -134,7 +134,7 @@ class _Run:
             source = stack.enter_context(open_source(given.source))
             outputs.folder.mkdir(parents=True, exist_ok=True)
             persons = stack.enter_context(_PersonSink(outputs.json(given.files[0])))
-            sinks = [stack.enter_context(sink) for sink in outputs.drawn(given, source.fps or _DEFAULT_FPS)]
+            sinks = [stack.enter_context(sink) for sink in outputs.drawn(given, source.fps or DEFAULT_FPS)]
             progress = stack.enter_context(Progress(source.length, "frame"))
             for frame in source:
                 found = self._detector.predict(frame.image)

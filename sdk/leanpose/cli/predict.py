@@ -22,6 +22,7 @@ from ..profiling import Profile
 from ..results import Poses
 from ..sinks import Sink
 from ..sources import Frame, open_source
+from ..sources.reader import DEFAULT_FPS
 from ..tracking import Smoother, Tracker
 from .inputs import Input, add_source_arguments, box_source, find_inputs, read_pictures
 from .outputs import Outputs
@@ -29,7 +30,6 @@ from .progress import Progress, speed
 
 Results = Generator[tuple[Frame, Poses], None, None]
 
-_DEFAULT_FPS = 25.0  # of videos that do not tell theirs
 _NO_IMAGE = np.empty((0, 0, 3), np.uint8)
 
 
@@ -146,7 +146,7 @@ class _Run:
         alone = not (self._follow or self._options.profile or self._options.every)
         results = self._batches(frames) if alone else self._sequence(frames)
         with ExitStack() as stack, Progress(len(given.files), "picture") as progress, closing(results):
-            sinks = [*(stack.enter_context(sink) for sink in outputs.open(given, _DEFAULT_FPS)), *shared]
+            sinks = [*(stack.enter_context(sink) for sink in outputs.open(given, DEFAULT_FPS)), *shared]
             for frame, poses in results:
                 try:
                     self._write(sinks, frame, poses)
@@ -159,7 +159,7 @@ class _Run:
             raise ValueError("--boxes is for pictures; in videos a detector finds the persons")
         with ExitStack() as stack:
             source = stack.enter_context(open_source(given.source))
-            sinks = [stack.enter_context(sink) for sink in outputs.open(given, source.fps or _DEFAULT_FPS)]
+            sinks = [stack.enter_context(sink) for sink in outputs.open(given, source.fps or DEFAULT_FPS)]
             progress = stack.enter_context(Progress(source.length, "frame"))
             for frame, poses in stack.enter_context(closing(self._sequence(source))):
                 self._write(sinks, frame, poses)
