@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "checks.hpp"
+#include "leanpose/detections.hpp"
 #include "leanpose/letterbox.hpp"
 #include "leanpose/nms.hpp"
 #include "module.hpp"
@@ -13,20 +14,49 @@
 namespace leanpose::python {
 namespace {
 
-py::array_t<std::int64_t> suppress(py::handle boxes_object, py::handle scores_object, double threshold) {
-    const auto boxes = real_array(boxes_object, "boxes");
-    require_shape(boxes, "boxes", "(N, 4)", {any_length, 4});
-    const auto scores = real_array(scores_object, "scores");
-    require_shape(scores, "scores", "(N,), one for each box", {boxes.shape(0)});
-    if (!(threshold >= 0.0 && threshold <= 1.0)) {
-        value_error("threshold must be from 0 to 1, got ", threshold);
+struct Candidates {
+    Array<double> boxes, scores;
+
+    Candidates(py::handle boxes_object, py::handle scores_object, double threshold)
+        : boxes(real_array(boxes_object, "boxes")), scores(real_array(scores_object, "scores")) {
+        require_shape(boxes, "boxes", "(N, 4)", {any_length, 4});
+        require_shape(scores, "scores", "(N,), one for each box", {boxes.shape(0)});
+        if (!(threshold >= 0.0 && threshold <= 1.0)) {
+            value_error("threshold must be from 0 to 1, got ", threshold);
+        }
     }
+};
+
+py::array_t<std::int64_t> suppress(py::handle boxes, py::handle scores, double threshold) {
+    const Candidates given(boxes, scores, threshold);
     std::vector<std::int64_t> kept;
     {
         const py::gil_scoped_release release;
-        kept = nms(boxes.data(), scores.data(), boxes.shape(0), threshold);
+        kept = nms(given.boxes.data(), given.scores.data(), given.boxes.shape(0), threshold);
     }
     return py::array_t<std::int64_t>(static_cast<py::ssize_t>(kept.size()), kept.data());
+}
+
+py::tuple in_picture(py::handle boxes, py::handle scores, double threshold, py::handle transform_object, int width,
+                     int height) {
+    const Candidates given(boxes, scores, threshold);
+    const auto matrix = real_array(transform_object, "transform");
+    require_shape(matrix, "transform", "(2, 3)", {2, 3});
+    require_finite(matrix, "transform", 3);
+    const double* const m = matrix.data();
+    const Affine transform{m[0], m[1], m[2], m[3], m[4], m[5]};
+    if (width < 1 || height < 1) {
+        value_error("width and height must be at least 1, got ", width, " and ", height);
+    }
+    Detections found;
+    {
+        const py::gil_scoped_release release;
+        found = detections(given.boxes.data(), given.scores.data(), given.boxes.shape(0), threshold, transform, width,
+                           height);
+    }
+    const auto count = static_cast<py::ssize_t>(found.scores.size());
+    return py::make_tuple(py::array_t<float>({count, py::ssize_t{4}}, found.boxes.data()),
+                          py::array_t<float>(count, found.scores.data()));
 }
 
 py::tuple whole_picture(const py::object& image_object, const py::object& size_object, const py::object& mean,
@@ -119,6 +149,33 @@ Returns:
 Raises:
     TypeError: an argument that is no array of numbers.
     ValueError: a wrong shape, or a threshold outside 0..1.
+)");
+    module.def("detections", &in_picture, py::arg("boxes"), py::arg("scores"), py::arg("threshold"),
+               py::arg("transform"), py::arg("width"), py::arg("height"),
+               R"(detections(boxes, scores, threshold, transform, width, height)
+--
+
+What a detector's boxes, in pixels of its input, leave of persons in the picture.
+
+Rows that hold a NaN or an infinity go, those that cover the same thing as a better one go as in ``nms``, the others are
+mapped and clipped to the picture, and those of which nothing is left go. The interpreter lock is released meanwhile.
+
+Args:
+    boxes: (N, 4) x1, y1, x2, y2 in the input, the edges of its first pixel at 0 and 1; N may be 0.
+    scores: (N,) numbers.
+    threshold: intersection over union above which one of two boxes goes, from 0 (any overlap) to 1 (nothing goes).
+    transform: (2, 3) finite numbers, from input pixel (u, v, 1) to picture (x, y), pixel centres at integers, as
+        ``letterbox`` gives it: only its scales and its offsets are looked at.
+    width: of the picture, at least 1.
+    height: likewise.
+
+Returns:
+    (M, 4) float32 x1, y1, x2, y2 with 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height, by falling score, and (M,)
+    float32 scores.
+
+Raises:
+    TypeError: an argument that is no array of numbers.
+    ValueError: a wrong shape, a transform that is not finite, an empty picture, or a threshold outside 0..1.
 )");
 }
 

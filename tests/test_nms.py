@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from leanpose import _core
 
 INF, NAN = np.inf, np.nan
+BOX = [[0, 0, 1, 1]]
 NUMBERS = st.floats(-50, 50, width=32) | st.sampled_from([0.0, 10.0, 20.0])
 
 
@@ -58,6 +59,23 @@ def test_twins_go_and_order_does_not_matter(data: st.DataObject, count: int) -> 
     assert np.array(order)[_core.nms(boxes[order], scores[order], 0.5)].tolist() == kept.tolist()
 
 
+@given(data=st.data(), count=st.integers(0, 20), threshold=st.floats(0, 1))
+def test_detections_equal_to_numpy(data: st.DataObject, count: int, threshold: float) -> None:
+    boxes = data.draw(arrays(np.float32, (count, 4), elements=NUMBERS | st.sampled_from([NAN, INF, -INF])))
+    scores = data.draw(arrays(np.float32, count, elements=st.sampled_from([0.1, 0.5, 0.5000001, 0.9, NAN, INF])))
+    finite = np.isfinite(scores) & np.isfinite(boxes).all(axis=1)
+    best = np.flatnonzero(finite)[reference(boxes[finite], scores[finite], threshold)]
+    scale, offset = np.array([1.5, 0.75]), np.array([-3.25, 2.0])
+    corners = (boxes[best].reshape(-1, 2, 2) - 0.5) * scale + offset + 0.5
+    clipped = np.clip(corners, 0, (40, 30)).astype(np.float32)
+    left = (clipped[:, 0] < clipped[:, 1]).all(axis=1)
+    transform = np.concatenate([np.diag(scale), offset[:, None]], axis=1)
+    found, found_scores = _core.detections(boxes, scores, threshold, transform, 40, 30)
+    assert found.dtype == found_scores.dtype == np.float32
+    np.testing.assert_array_equal(found, clipped[left].reshape(-1, 4))
+    np.testing.assert_array_equal(found_scores, scores[best][left])
+
+
 def test_thousands_of_boxes_in_threads() -> None:
     rng = np.random.default_rng(0)
     corners = rng.uniform(0, 600, (3000, 2))
@@ -94,3 +112,19 @@ def test_layouts_and_dtypes() -> None:
 def test_bad_arguments(boxes: Any, scores: Any, threshold: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         _core.nms(boxes, scores, threshold)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([[0, 0, 1]], [1], 0.5, np.eye(3)[:2], 4, 4), r"boxes must have shape \(N, 4\)"),
+        ((BOX, [1, 2], 0.5, np.eye(3)[:2], 4, 4), "scores must have shape"),
+        ((BOX, [1], NAN, np.eye(3)[:2], 4, 4), "threshold must be from 0 to 1, got nan"),
+        ((BOX, [1], 0.5, np.eye(3), 4, 4), r"transform must have shape \(2, 3\), got \(3, 3\)"),
+        ((BOX, [1], 0.5, np.full((2, 3), INF), 4, 4), r"transform\[0\] holds inf"),
+        ((BOX, [1], 0.5, np.eye(3)[:2], 0, 4), "width and height must be at least 1, got 0 and 4"),
+    ],
+)
+def test_bad_arguments_of_detections(arguments: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        _core.detections(*arguments)

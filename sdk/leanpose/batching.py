@@ -16,6 +16,7 @@ from .keypoints import KeypointSet
 from .model import Model
 from .profiling import Profile
 from .results import Poses
+from .values import of_sound
 
 _MOST = 32  # regions per session run, each with two crops in a flip test: fills a GPU
 _PIXELS = 2**21  # of the inputs of a run, at most, where they are large: bounds memory
@@ -34,17 +35,25 @@ class _Picture:
 
     def take(self, decoded: Decoded, items: slice, first: int, keypoints: KeypointSet) -> None:
         """Adds the persons found in `items` of a batch, which are this picture's regions from `first` on."""
+        regions = slice(first, first + items.stop - items.start)
+        self.missing -= items.stop - items.start
+        if decoded.boxes is None or decoded.person_scores is None:  # one person in each region
+            poses = of_sound(
+                Poses,
+                xy=decoded.xy[items],
+                keypoint_scores=decoded.scores[items],
+                boxes=self._boxes[regions],
+                box_scores=self._box_scores[regions],
+                keypoints=keypoints,
+            )
+            self._parts.append(poses)
+            return
         start, stop = np.searchsorted(decoded.items, (items.start, items.stop))
         persons = slice(int(start), int(stop))
-        regions = decoded.items[persons] - items.start + first
-        boxes, box_scores, scores = self._boxes[regions], self._box_scores[regions], None
-        if decoded.boxes is not None and decoded.person_scores is not None:
-            scores = box_scores * decoded.person_scores[persons]
-            corners = decoded.boxes[persons].reshape(-1, 2, 2)
-            boxes = np.clip(corners, 0, self._corner).reshape(-1, 4)
-            box_scores = np.clip(scores, 0, 1)
+        scores = self._box_scores[decoded.items[persons] - items.start + first] * decoded.person_scores[persons]
+        corners = decoded.boxes[persons].reshape(-1, 2, 2)
+        boxes, box_scores = np.clip(corners, 0, self._corner).reshape(-1, 4), np.clip(scores, 0, 1)
         self._parts.append(Poses(decoded.xy[persons], decoded.scores[persons], boxes, box_scores, keypoints, scores))
-        self.missing -= items.stop - items.start
 
     def poses(self, keypoints: KeypointSet) -> Poses:
         """The persons of all regions."""

@@ -206,8 +206,10 @@ class Estimator:
             try:
                 picture = load_image(image)
                 if boxes is None and self._detector is not None:
-                    boxes = self._detector.predict(picture)
-                corners, scores = validate_boxes(boxes, picture.shape[1], picture.shape[0])
+                    found = self._detector.predict(picture)
+                    corners, scores = found.boxes.astype(np.float64), found.scores
+                else:
+                    corners, scores = validate_boxes(boxes, picture.shape[1], picture.shape[0])
             except Exception as problem:
                 error = at_picture(problem, index) if numbered else problem
                 break

@@ -46,9 +46,12 @@ class Model:
             self.card = card_of(self._session, self.path.stem, card)
         except ValueError as error:
             raise ValueError(f"model: '{self.path}': {error}") from error
-        dtype = self._graph.dtype
-        self.crop_dtype: CropDtype = "uint8" if self._graph.takes_integers else cast(CropDtype, dtype)
+        self._input, self._dtype = self._graph.input.name, self._graph.dtype
+        self.crop_dtype: CropDtype = "uint8" if self._graph.takes_integers else cast(CropDtype, self._dtype)
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
+        self._outputs = list(self.card.codec.outputs)
+        shapes = self.card.codec.expected_shapes(len(self.card.keypoints), self.card.input.size)
+        self._shapes = [shapes[name] for name in self._outputs]
 
     def run(self, batch: npt.NDArray[Any]) -> list[FloatArray]:
         """Outputs of the codec, in its order, for B inputs of shape `card.input.tensor_shape` and dtype `crop_dtype`.
@@ -73,18 +76,16 @@ class Model:
 
     def feed(self, batch: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         """What the session takes for a batch: tensors by name."""
-        return {self._graph.input.name: batch.astype(self._graph.dtype, copy=False)}
+        return {self._input: batch.astype(self._dtype, copy=False)}
 
     def _run(self, batch: npt.NDArray[Any]) -> list[FloatArray]:
-        names = list(self.card.codec.outputs)
         try:
-            outputs = self._session.run(names, self.feed(batch))
+            outputs = self._session.run(self._outputs, self.feed(batch))
         except Exception as error:  # ONNX Runtime's own classes, of no common base
             raise RuntimeError(f"model: '{self.path}' fails on a batch of shape {batch.shape}: {error}") from error
-        shapes = self.card.codec.expected_shapes(len(self.card.keypoints), self.card.input.size)
         return [
-            _shaped(name, np.asarray(output, np.float32), (len(batch), *shapes[name]))
-            for name, output in zip(names, outputs, strict=True)
+            _shaped(name, np.asarray(output, np.float32), (len(batch), *shape))
+            for name, output, shape in zip(self._outputs, outputs, self._shapes, strict=True)
         ]
 
 

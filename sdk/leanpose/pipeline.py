@@ -121,23 +121,24 @@ class _Finder:
 
     def _search(self, image: npt.NDArray[np.uint8]) -> Poses:
         if self._detector is None:
-            return self._estimate(image, None)
+            return self._estimate(image, *validate_boxes(None, image.shape[1], image.shape[0]))
         with self._profile.measure("detect"):
-            detections = self._detector.predict(image)
-        return self._estimate(image, np.asarray(detections))
+            found = self._detector.predict(image)
+        return self._estimate(image, found.boxes.astype(np.float64), found.scores)
 
     def _follow(self, image: npt.NDArray[np.uint8]) -> Poses | None:
         """The persons of the frame before, or None where nobody is there or all are lost."""
         boxes = boxes_to_follow(self._last, image.shape)
         if not len(boxes):
             return None
-        found = self._estimate(image, boxes)
+        found = self._estimate(image, *validate_boxes(boxes, image.shape[1], image.shape[0]))
         found = found[np.sort(oks_nms(found, threshold=_SAME))]
         return found if len(boxes_to_follow(found, image.shape)) else None
 
-    def _estimate(self, image: npt.NDArray[np.uint8], boxes: npt.ArrayLike | None) -> Poses:
-        corners, scores = validate_boxes(boxes, image.shape[1], image.shape[0])
-        (found,) = (*self._batcher.add(image, corners, scores), *self._batcher.finish())
+    def _estimate(
+        self, image: npt.NDArray[np.uint8], boxes: npt.NDArray[np.float64], scores: npt.NDArray[np.float32]
+    ) -> Poses:
+        (found,) = (*self._batcher.add(image, boxes, scores), *self._batcher.finish())
         return found
 
 

@@ -16,6 +16,7 @@ from ..fields import LARGEST_SIDE
 from ..images import ImageLike, at_picture, load_image
 from ..packaged import portable_name
 from ..runtime import Providers
+from ..values import of_sound
 from .detections import Detections
 from .families import FAMILIES, GREY_LEVELS, Family, Resize, Triple, recognised
 from .forms import ROUNDING, Form
@@ -183,22 +184,14 @@ class Detector:
         self._check([output.shape for output in outputs])
         with np.errstate(all="ignore"):  # what overflows is dropped below
             boxes, scores = self._form.persons(outputs, self.person_class, self.score_threshold)
-        finite = np.isfinite(scores)
-        boxes, scores = boxes[finite].astype(np.float64), scores[finite]
-        if (scores > 1 + ROUNDING).any():
+        highest = scores.max(initial=0, where=scores < np.inf)
+        if highest > 1 + ROUNDING:
             raise self._network.error(
-                f"a score of {scores.max():g}, expected 0..1, as family {self.family} has it: is it of another family"
+                f"a score of {highest:g}, expected 0..1, as family {self.family} has it: is it of another family"
             )
-        sound = np.isfinite(boxes).all(axis=1)
-        boxes, scores = boxes[sound], scores[sound]
-        best = _core.nms(boxes, scores, self.nms_threshold)
         height, width = picture.shape[:2]
-        scale = transform.diagonal()
-        # edges of pixels lie half a pixel before their centres, in the input as in the picture
-        corners = (boxes[best].reshape(-1, 2, 2) - 0.5) * scale + transform[:, 2] + 0.5
-        clipped = np.clip(corners, 0, (width, height)).astype(np.float32)
-        kept = (clipped[:, 0] < clipped[:, 1]).all(axis=1)
-        return Detections(clipped[kept].reshape(-1, 4), np.minimum(scores[best][kept], 1))
+        corners, found = _core.detections(boxes, scores, self.nms_threshold, transform, width, height)
+        return of_sound(Detections, boxes=corners, scores=np.minimum(found, np.float32(1)))
 
 
 def _recognise(

@@ -231,8 +231,8 @@ class Finished:
         tensors = [outputs[index] for index in self.order]
         boxes, labels = tensors[0], tensors[-1][:, 5] if len(tensors) == 1 else tensors[-1]
         scores = tensors[1] if len(tensors) == 3 else boxes[:, 4]
-        kept = np.flatnonzero((scores > threshold) & (labels == person))
-        return boxes[kept, :4], scores[kept]
+        kept = (scores > threshold) & (labels == person)
+        return boxes[kept][:, :4], scores[kept]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ class Network:
         path: of the file.
         graph: its tensors.
         layout: of its input.
+        dtype: of the pictures that `run` takes.
         providers: ONNX Runtime's names of the providers that run it, in order of preference.
 
     Raises:
@@ -44,6 +45,9 @@ class Network:
                 f"expected one input (1, 3, height, width) of {', '.join(INPUT_TYPES.values())}; export the detector "
                 "with a batch of one and without further inputs"
             )
+        self._input, self._dtype = inputs[0].name, self.graph.dtype
+        integers = self.graph.takes_integers
+        self.dtype = "uint8" if integers else cast(Literal["float32", "float16", "uint8"], self._dtype)
 
     def error(self, text: str) -> ValueError:
         """What is wrong with the file, with its inputs and outputs."""
@@ -56,19 +60,13 @@ class Network:
     def _axes(self, size: tuple[int | None, int | None]) -> tuple[int | None, ...]:
         return (3, *size) if self.layout == "nchw" else (*size, 3)
 
-    @property
-    def dtype(self) -> Literal["float32", "float16", "uint8"]:
-        """Of the pictures that `run` takes."""
-        given = self.graph.dtype
-        return "uint8" if given == "int32" else cast(Literal["float32", "float16", "uint8"], given)
-
     def run(self, picture: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """All outputs for a picture (1, 3, height, width) or (1, height, width, 3), without their batch axis.
 
         Floats come as float32. RuntimeError where the graph fails.
         """
         try:
-            outputs = self._session.run(None, {self.graph.input.name: picture.astype(self.graph.dtype, copy=False)})
+            outputs = self._session.run(None, {self._input: picture.astype(self._dtype, copy=False)})
         except Exception as error:  # ONNX Runtime's own classes, of no common base
             raise RuntimeError(f"model: '{self.path}' fails on an input of shape {picture.shape}: {error}") from error
         arrays = []
