@@ -105,6 +105,31 @@ def test_kept_operators_stay_in_fp32(tmp_path: Path, mode: Any) -> None:
     assert stored[head.input[1]] == TensorProto.FLOAT
 
 
+def test_the_last_convolutions_stay_in_fp32_with_names_or_without(tmp_path: Path) -> None:
+    graph = dot_graph()
+    names = [""] * 18 + ["conv_1", ""]  # a name that one without might get
+    weights = [(f"w{i}", np.eye(3, dtype=np.float32)[..., None, None] * (1 + i / 64)) for i in range(20)]
+    for number, (name, (weight, values)) in enumerate(zip(names, weights, strict=True)):
+        source, target = (f"x{number}" if number else "image"), f"x{number + 1}"
+        graph.graph.node.insert(number, helper.make_node("Conv", [source, weight], [target], name))
+        graph.graph.initializer.append(numpy_helper.from_array(values, weight))
+    for node in graph.graph.node[20:]:
+        node.input[:] = [{"image": "x20"}.get(source, source) for source in node.input]
+    model = save_model(tmp_path / "deep.onnx", graph, dot_card())
+    quantize(model, tmp_path / "small.onnx", pictures(), "int8", threads=1)
+    stored = onnx.load(tmp_path / "small.onnx").graph
+    kernels = {entry.name: entry.data_type for entry in stored.initializer if len(entry.dims) == 4}
+    assert len(kernels) == 20
+    assert {name for name, kind in kernels.items() if kind == TensorProto.FLOAT} == {"w18", "w19"}
+
+
+@pytest.mark.parametrize(("bits", "largest"), [(8, 127), (7, 64)])
+def test_weights_fill_their_bits(tmp_path: Path, bits: int, largest: int) -> None:
+    quantize(mixing_model(tmp_path), tmp_path / "small.onnx", pictures(), "int8", weight_bits=bits, threads=1)
+    kernels = [e for e in onnx.load(tmp_path / "small.onnx").graph.initializer if len(e.dims) == 4]
+    assert {int(np.abs(numpy_helper.to_array(kernel).astype(int)).max()) for kernel in kernels} == {largest}
+
+
 def test_older_opsets_are_raised(tmp_path: Path) -> None:
     model = mixing_model(tmp_path, opset=12)
     assert quantize(model, tmp_path / "small.onnx", pictures(), "int8", threads=1).drift.worst == 1
@@ -153,6 +178,7 @@ def test_nothing_is_printed_or_logged(
     ("changes", "error", "message"),
     [
         ({"mode": "int4"}, ValueError, "mode: expected one of fp16, int8, got 'int4'"),
+        ({"weight_bits": 6}, ValueError, "weight_bits: expected 7 or 8, got 6"),
         ({"pictures": []}, ValueError, "at least 2 to make and to measure int8, got 0"),
         ({"pictures": pictures()[:1]}, ValueError, "at least 2 to make and to measure int8, got 1"),
         ({"pictures": [], "mode": "fp16"}, ValueError, "at least 1 to make and to measure fp16, got 0"),

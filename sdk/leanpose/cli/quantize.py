@@ -41,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="leave operators in fp32 whose names begin so; may be given several times",
     )
+    parser.add_argument(
+        "--weight-bits", type=int, choices=(7, 8), default=8, help="of int8; 7 for x86 CPUs without VNNI (%(default)s)"
+    )
     parser.add_argument("--pictures", metavar="N", type=int, default=_MOST, help="take at most so many (%(default)s)")
     parser.add_argument(
         "--set", metavar="FIELD=VALUE", action="append", default=[], help="fields of the card, see leanpose card"
@@ -70,6 +73,7 @@ def run(options: argparse.Namespace) -> int:
         result = quantize(
             *(options.model, options.output, pictures, options.mode),
             keep=options.keep,
+            weight_bits=options.weight_bits,
             card=card,
             providers=options.provider,
             threads=options.threads,

@@ -14,6 +14,7 @@ from .calibration import Reader
 
 _QUANTISED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
 _PER_CHANNEL_OPSET = 13  # the first whose DequantizeLinear has an axis
+_LAST = 3  # convolutions before the output that stay in fp32: their rounding goes straight into the keypoints
 _PREPARED = ("onnx.quant.pre_process", "onnxruntime.quant")  # metadata without which the tool warns on the root logger
 
 
@@ -65,15 +66,17 @@ class Original:
             raise ValueError(f"model: '{self._path}' cannot be converted to fp16: {error}") from error
         self._save(halved, target)
 
-    def to_int8(self, target: Path, reader: Reader) -> None:
-        """Convolutions in 8 bits: weights by channel, activations within the range that they have on pictures."""
+    def to_int8(self, target: Path, reader: Reader, weight_bits: int) -> None:
+        """Convolutions but the last in 8 bits: weights by channel, activations within their range on pictures."""
         from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
         try:
             model = self._folded(self._raised(self._copy()))
             model.metadata_props.add(key=_PREPARED[0], value=_PREPARED[1])
-            if not any(node.op_type == "Conv" for node in model.graph.node):
+            convolutions = _named_convolutions(model)
+            if not convolutions:
                 raise ValueError("it has no convolution")
+            last = convolutions[len(convolutions) - min(_LAST, len(convolutions) // 10) :]
             with _root_handler():
                 quantize_static(
                     model,
@@ -83,8 +86,9 @@ class Original:
                     activation_type=QuantType.QUInt8,
                     weight_type=QuantType.QInt8,
                     per_channel=True,
+                    reduce_range=weight_bits == 7,
                     op_types_to_quantize=["Conv"],
-                    nodes_to_exclude=self._kept(model),
+                    nodes_to_exclude=[*self._kept(model), *last],
                     calibrate_method=CalibrationMethod.MinMax,
                     extra_options={"CalibMovingAverage": True},
                 )
@@ -124,6 +128,19 @@ class Original:
 
     def _kept(self, model: Any) -> list[str]:
         return [node.name for node in model.graph.node if self._keep and node.name.startswith(self._keep)]
+
+
+def _named_convolutions(model: Any) -> list[str]:
+    """The names of the convolutions in order; those without one get one, as the tool leaves out by name."""
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    taken = {node.name for node in model.graph.node}
+    for number, node in enumerate(convolutions):
+        name = node.name or f"conv_{number}"
+        while not node.name and name in taken:
+            name += "_"
+        node.name = name
+        taken.add(name)
+    return [node.name for node in convolutions]
 
 
 @contextmanager
