@@ -248,17 +248,12 @@ class HighResolutionPose(PoseNetwork):
         self.apply(_initialise)
 
     @property
-    def sigma(self) -> float:
-        """Deviation of the target Gaussians in cells: 2 at 256x192, 3 at 384x288."""
-        return self.config.input_size[0] / 128
-
-    @property
     def codec(self) -> Heatmap:
         return Heatmap(float(STRIDE), "plain", "quarter")
 
     @property
     def objective(self) -> HeatmapObjective:
-        return HeatmapObjective(self.config.input_size, self.sigma)
+        return HeatmapObjective(self.config.input_size, STRIDE)
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
         return (self.keypoint_head(self.backbone(x)[0]),)

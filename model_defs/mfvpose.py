@@ -24,7 +24,7 @@ from leanpose import Heatmap
 
 from .hrnet import STEM_WIDTH, STRIDE, Bottleneck, HRNet, conv_norm
 from .network import PoseNetwork
-from .objectives import HeatmapObjective
+from .objectives import HeatmapObjective, target_sigma
 
 EXTRACTOR_UNITS = (1, 4)  # HRNet's exchange units: stages 2 and 3, no stage 4
 LOW_WIDTH = STEM_WIDTH * Bottleneck.expansion  # of layer1's output
@@ -263,17 +263,12 @@ class MfvPose(PoseNetwork):
         self.apply(_initialise)
 
     @property
-    def sigma(self) -> float:
-        """Deviation of the target Gaussians in cells: 2 at heights of 256, 3 at 384."""
-        return self.config.input_size[0] / 128
-
-    @property
     def codec(self) -> Heatmap:
-        return Heatmap(float(STRIDE), "plain", "dark", 17 if self.sigma > 2 else 11)
+        return Heatmap(float(STRIDE), "plain", "dark", 17 if target_sigma(self.config.input_size, STRIDE) > 2 else 11)
 
     @property
     def objective(self) -> HeatmapObjective:
-        return HeatmapObjective(self.config.input_size, self.sigma)
+        return HeatmapObjective(self.config.input_size, STRIDE)
 
     def features(self, x: Tensor) -> Tensor:
         """The extractor's feature map (B, C, H / 4, W / 4)."""

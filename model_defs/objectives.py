@@ -38,6 +38,11 @@ class SimCCObjective(Objective):
         return loss
 
 
+def target_sigma(input_size: tuple[int, int], stride: float) -> float:
+    """Deviation in cells of the target Gaussians, linear in the resolution: 2 for maps 64 cells high, 3 for 96."""
+    return input_size[0] / stride / 32
+
+
 def gaussian_heatmaps(keypoints: Tensor, size: tuple[int, int], scale: tuple[float, float], sigma: float) -> Tensor:
     """Unnormalised Gaussians (B, K, height, width) with peak 1 at keypoints / scale, in cells that lie at integers.
 
@@ -60,17 +65,21 @@ class HeatmapObjective(Objective):
 
     Args:
         input_size: height and width of the input.
-        sigma: deviation in cells of the largest output: 2 for 64x48, 3 for 96x72, linear in the resolution.
+        stride: of the largest output, input pixels per cell.
         mapping: "plain", cell c at stride * c, or "udp", first and last cells at first and last pixels.
         scale_weights: one factor for each output; outputs smaller than the largest are compared with its targets
             averaged to their size.
     """
 
     def __init__(
-        self, input_size: tuple[int, int], sigma: float, mapping: str = "plain", scale_weights: Sequence[float] = (1.0,)
+        self,
+        input_size: tuple[int, int],
+        stride: float,
+        mapping: str = "plain",
+        scale_weights: Sequence[float] = (1.0,),
     ) -> None:
         super().__init__()
-        self.input_size, self.sigma, self.mapping = input_size, sigma, mapping
+        self.input_size, self.sigma, self.mapping = input_size, target_sigma(input_size, stride), mapping
         self.scale_weights = tuple(scale_weights)
 
     def forward(self, outputs: Sequence[Tensor], keypoints: Tensor, weights: Tensor) -> Tensor:

@@ -121,12 +121,10 @@ class SRPose(PoseNetwork):
 
     @property
     def objective(self) -> HeatmapObjective:
-        # sigma is linear in the resolution: 2 cells for 64x48 heatmaps, 8 for 256x192
-        sigma = 2 * self.config.scale_factor * max(self.config.input_size) / 64
         weights = [1.0]
         if isinstance(self.keypoint_head, CoarseToFineHead):
             weights = [LOW_WEIGHT, *[1.0] * len(self.keypoint_head.converge)]
-        return HeatmapObjective(self.config.input_size, sigma, scale_weights=weights)
+        return HeatmapObjective(self.config.input_size, 1 / self.config.scale_factor, scale_weights=weights)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         features = self.backbone(x)

@@ -10,7 +10,7 @@ from leanpose import Heatmap
 
 from ..hrnet import STRIDE, HRNet, conv_norm
 from ..network import PoseNetwork
-from ..objectives import HeatmapObjective
+from ..objectives import HeatmapObjective, target_sigma
 from .config import STNetConfig
 from .fusion import ScaleSum, StairFusion
 from .unit import LOW_WIDTH, DualBranch, StairUnit
@@ -46,18 +46,14 @@ class STNet(PoseNetwork):
         self.apply(_initialise)
 
     @property
-    def sigma(self) -> float:
-        """Deviation of the target Gaussians in cells: 2 at 256x192 and 256x256, 3 at 384x288."""
-        return self.config.input_size[0] / 128
-
-    @property
     def codec(self) -> Heatmap:
-        kernel = max(2 * round(3 * self.sigma) - 1, 3)  # UDP's: 11 for sigma 2, 17 for 3
+        sigma = target_sigma(self.config.input_size, STRIDE)
+        kernel = max(2 * round(3 * sigma) - 1, 3)  # UDP's: 11 for sigma 2, 17 for 3
         return Heatmap(float(STRIDE), "udp", "udp", kernel, shift_heatmap=False)
 
     @property
     def objective(self) -> HeatmapObjective:
-        return HeatmapObjective(self.config.input_size, self.sigma, "udp", (1.0,) * (1 + len(self.stage_heads)))
+        return HeatmapObjective(self.config.input_size, STRIDE, "udp", (1.0,) * (1 + len(self.stage_heads)))
 
     def stages(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """The first branch of every unit, and the branches that the fusion takes."""
