@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -161,6 +162,20 @@ def test_places_that_cannot_be_written(kind: Callable[[Path], Sink], tmp_path: P
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         kind(tmp_path / "file" / "r")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes in folders")
+@pytest.mark.parametrize("kind", [JsonSink, CocoSink, CsvSink, lambda path: VideoSink(path, 25)])
+def test_a_pipe_is_not_replaced(kind: Callable[[Path], Sink], tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.mp4"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match=r"pipe.mp4' is a device or pipe; expected the name of a file"):
+        kind(pipe)
+    pictures = PictureSink(tmp_path, suffix=".png", names=lambda frame: "pipe")
+    pipe.rename(tmp_path / "pipe.png")
+    with pytest.raises(OSError, match=r"pipe.png' is a device or pipe"):
+        pictures.write(frame_of(0), poses_of(0))
+    assert [entry.is_fifo() for entry in tmp_path.iterdir()] == [True]
 
 
 # CSV

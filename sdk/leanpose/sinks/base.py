@@ -37,13 +37,22 @@ class Sink(ABC):
         self.close()
 
 
+def require_file(path: Path) -> None:
+    """OSError where something other than a file lies at the path, such as a device, which must not be replaced."""
+    if path.is_dir():
+        raise IsADirectoryError(f"'{path}' is a folder; expected the name of a file to write")
+    if path.exists() and not path.is_file():
+        raise OSError(f"'{path}' is a device or pipe; expected the name of a file to write")
+
+
 def temporary(path: Path) -> Path:
     """Name of a file while it is written: hidden, in the same folder, with the same suffix."""
     return path.with_name(f".{path.stem}.part{path.suffix}")
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that appears under its name complete or not at all."""
+    """Write a file that appears under its name complete or not at all; OSError where that fails."""
+    require_file(path)
     part = temporary(path)
     try:
         part.write_bytes(data)
@@ -63,8 +72,7 @@ class TextSink(Sink):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self.path.is_dir():
-            raise IsADirectoryError(f"'{self.path}' is a folder; expected the name of a file to write")
+        require_file(self.path)
         # Unbuffered, so that what is on disk is known when a disk is full or Ctrl-C comes.
         self._file = open(temporary(self.path), "wb", buffering=0)  # noqa: SIM115  # open from here to close
         self._end = 0

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..results import Poses
 from ..sources import Frame
-from .base import Sink, temporary
+from .base import Sink, require_file, temporary
 from .encoders import Encoder, choose_codec, open_encoder
 
 
@@ -50,8 +50,7 @@ class VideoSink(Sink):
         self._codec = choose_codec(self.path.suffix.lower(), codec)
         if not (math.isfinite(fps) and fps > 0):
             raise ValueError(f"fps: expected a positive finite number, got {fps!r}")
-        if self.path.is_dir():
-            raise IsADirectoryError(f"'{self.path}' is a folder; expected the name of a video to write")
+        require_file(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._fps, self._threshold, self._boxes, self._ids = fps, threshold, boxes, ids
         self._encoder: Encoder | None = None
