@@ -200,6 +200,7 @@ def test_nothing_is_printed_or_logged(
         ({"model": "text.onnx"}, ValueError, "is not a sound ONNX model"),
         ({"model": "plain.onnx"}, ValueError, "'.*plain.onnx' cannot be converted to int8: it has no convolution"),
         ({"out": "."}, ValueError, "out: '.' is a folder"),
+        ({"keep": [""]}, ValueError, "no operator's name begins with ''; there are, among others, /stem/Conv"),
         ({"out": "none/small.onnx"}, FileNotFoundError, "out: there is no folder 'none'"),
         ({"out": "mixing.onnx"}, ValueError, "out: 'mixing.onnx' is the model itself"),
         ({"card": {"input.size": [10, 10]}}, ValueError, "input.size"),

@@ -118,6 +118,8 @@ def _check_target(out: Path, model: Path) -> None:
     """The faults that would otherwise show after minutes of work."""
     if out.is_dir():
         raise ValueError(f"out: '{out}' is a folder; expected the file to write")
+    if out.exists() and not out.is_file():
+        raise ValueError(f"out: '{out}' is a device or pipe; expected the file to write")
     if not out.absolute().parent.is_dir():
         raise FileNotFoundError(f"out: there is no folder '{out.parent}'")
     if out.exists() and out.samefile(model):

@@ -46,7 +46,7 @@ class Original:
             )
         names = [node.name for node in self._model.graph.node]
         for beginning in keep:
-            if not any(name.startswith(beginning) for name in names):
+            if not beginning or not any(name.startswith(beginning) for name in names):
                 raise ValueError(
                     f"keep: no operator's name begins with {beginning!r}; there are, among others, "
                     f"{', '.join(name for name in names[:5] if name)}"
