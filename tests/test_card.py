@@ -3,16 +3,30 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import numpy_helper
 
-from leanpose import COCO17, Accuracy, AssociativeEmbedding, Heatmap, InputSpec, KeypointSet, ModelCard, SimCC
+from leanpose import (
+    COCO17,
+    Accuracy,
+    AssociativeEmbedding,
+    Estimator,
+    Heatmap,
+    InputSpec,
+    KeypointSet,
+    ModelCard,
+    SimCC,
+)
 from leanpose.metadata import read_card_json, write_card
 from models import COLORS, DOTS, dot_card, dot_graph, dot_model, save_model
 
@@ -100,7 +114,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "folder").mkdir()
     with pytest.raises(ValueError, match=r"folder' is a folder; expected the file to write"):
         write_card(path, dot_card(), tmp_path / "folder")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder '.*none' to write 'model.onnx' into"):
         write_card(path, dot_card(), tmp_path / "none" / "model.onnx")
 
     def full(self: Path, data: bytes) -> int:
@@ -113,6 +127,35 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
         write_card(path, replace(dot_card(), license="MIT"))
     assert path.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["dots.onnx", "folder"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes in folders")
+def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    path, pipe = dot_model(tmp_path), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ValueError, match=r"pipe' is a device or pipe; expected the file to write"):
+        write_card(path, dot_card(), pipe)
+    assert pipe.is_fifo()
+
+
+def test_a_copy_lies_beside_weights_in_files_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    graph = dot_graph()
+    graph.graph.initializer.append(numpy_helper.from_array(np.zeros(600, np.float32), "bias"))
+    onnx.save_model(graph, str(path), save_as_external_data=True, location="weights", size_threshold=100)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ValueError, match=r"has weights in files of their own, which '.*copy.onnx' would lack"):
+        write_card(path, dot_card(), tmp_path / "folder" / "copy.onnx")
+    assert not list((tmp_path / "folder").iterdir())
+    write_card(path, dot_card(), tmp_path / "copy.onnx")
+    assert Estimator(tmp_path / "copy.onnx", threads=1).card == dot_card()
+
+
+@pytest.mark.parametrize("suffix", [".json", ".textproto", ".txt", ""])
+def test_no_suffix_changes_how_a_file_is_read(suffix: str, tmp_path: Path) -> None:
+    path = save_model(tmp_path / f"model{suffix}", dot_graph(), None)
+    write_card(path, dot_card())
+    assert ModelCard.from_json(read_card_json(path) or "") == dot_card()
 
 
 @pytest.mark.parametrize(
