@@ -25,6 +25,7 @@ Backend: TypeAlias = Literal["cv2", "av"]
 SourceLike: TypeAlias = "Source | str | os.PathLike[str] | int | ImageLike | Iterable[ImageLike | Frame]"
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_LAST_CAMERA = 2**31 - 1  # beyond it OpenCV fails
 _ACCEPTED = "a video or picture file, a folder, a glob, a camera index or an iterable of pictures"
 
 
@@ -129,8 +130,8 @@ def _reader(source: object, backend: Backend, fps: float | None) -> Reader:
     if isinstance(source, bool | bytes) or source is None:
         raise TypeError(f"source: expected {_ACCEPTED}; got {source!r}")
     if isinstance(source, int | np.integer):
-        if source < 0:
-            raise ValueError(f"source: expected a camera index of at least 0, got {source}")
+        if not 0 <= source <= _LAST_CAMERA:
+            raise ValueError(f"source: expected a camera index from 0 to {_LAST_CAMERA}, got {source}")
         return Camera(int(source), fps)
     if isinstance(source, str | os.PathLike):
         return _files(os.fsdecode(source), backend, fps)
