@@ -121,6 +121,23 @@ def test_same_stems_do_not_overwrite_each_other(shop: Shop) -> None:
     assert found == {(3 + shift, 5 + shift) for shift in range(4)}
 
 
+def test_results_of_a_picture_do_not_replace_those_of_all(shop: Shop) -> None:
+    pictures = [save_picture(shop.folder / f"results{end}.png") for end in (".coco", "")]
+    assert shop.predict(*pictures, "--json", "--coco", "--no-draw") == (0, "")
+    assert shop.written() == ["results-2.json", "results.coco-2.json", "results.coco.json"]
+    assert len(json.loads((shop.out / "results.coco.json").read_text())) == 2
+
+
+@pytest.mark.parametrize("source", ["", "n" * 300, "n" * 300 + ".png", "2147483648", "9" * 5000, "\u00b2"])
+def test_sources_that_cannot_be_cost_no_other(source: str, shop: Shop) -> None:
+    code, err = shop.predict(source, shop.picture)
+    assert code == 1
+    assert err.startswith(f"leanpose predict: {source or chr(39) * 2}: ")
+    assert "int()" not in err
+    assert err.endswith("leanpose predict: failed: 1\n")
+    assert shop.written() == ["a.jpg"]
+
+
 def test_folders_and_repetitions(shop: Shop) -> None:
     folder = shop.folder / "pictures"
     for name in ("b.png", "a.PNG", "c.png"):

@@ -53,7 +53,7 @@ class Input:
     def stem(self) -> str:
         """Name for the results of a video."""
         text = self.files[0]
-        if text.isdigit() and not Path(text).exists():
+        if text.isdecimal() and not Path(text).exists():
             return f"camera-{text}"
         return Path(text.partition("?")[0].rstrip("/")).stem or "video"
 
@@ -61,7 +61,7 @@ class Input:
     def source(self) -> str | int:
         """The video as `leanpose.sources.open_source` takes it."""
         text = self.files[0]
-        return int(text) if text.isdigit() and not Path(text).exists() else text
+        return int(text) if text.isdecimal() and not Path(text).exists() else text
 
 
 def find_inputs(sources: Iterable[str], fail: Fail) -> list[Input]:
@@ -93,9 +93,11 @@ def find_inputs(sources: Iterable[str], fail: Fail) -> list[Input]:
             inputs.append(Input("pictures", tuple(loose)))
             loose.clear()
 
-    for source in sources:
+    def find(source: str) -> None:
         path = Path(source)
-        if path.is_dir():
+        if not source:  # an empty variable of a shell, which as a path would be the current folder
+            fail("''", FileNotFoundError("expected a picture, folder, video, pattern, address or camera, got nothing"))
+        elif path.is_dir():
             files = [str(entry) for entry in path.iterdir() if entry.suffix.lower() in PICTURE_SUFFIXES]
             if not files:
                 fail(source, ValueError(f"the folder holds no picture ({', '.join(PICTURE_SUFFIXES)})"))
@@ -107,6 +109,12 @@ def find_inputs(sources: Iterable[str], fail: Fail) -> list[Input]:
             add(natural_order(files), together=True)
         else:
             add([source], together=False)
+
+    for source in sources:
+        try:
+            find(source)
+        except OSError as error:  # a folder that may not be read, or a name that is too long
+            fail(source, error)
     flush()
     return inputs
 

@@ -38,6 +38,8 @@ class Outputs:
         for given in inputs:
             for file in given.files:
                 stem = given.stem if given.kind == "video" else Path(file).stem
+                if options.coco and stem.endswith(".coco"):
+                    names.unique(stem)  # with .json it is where the COCO results of another input go
                 self._names[file] = self.folder.stem if single else names.unique(stem)
         if single:
             self._picture_suffix = self._video_suffix = self.folder.suffix
