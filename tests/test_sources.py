@@ -170,6 +170,28 @@ def test_iterables_of_pictures(tmp_path: Path) -> None:
     assert list(open_source([])) == []
 
 
+def test_frames_of_an_iterable_are_read_as_pictures_are(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), numbered(7))
+    pictures: list[Any] = [path, np.zeros((6, 4), np.uint8), np.zeros((0, 4, 3), np.uint8), numbered(2)]
+    frames = [Frame(picture, 10 + place, 0.5 * place, f"n{place}") for place, picture in enumerate(pictures)]
+    with open_source(frames) as source:
+        found = list(source)
+        assert source.skipped == 1
+    places = [(frame.index, frame.time, frame.name) for frame in found]
+    assert places == [(10, 0, "n0"), (11, 0.5, "n1"), (13, 1.5, "n3")]
+    assert number(found[0].image) == 7
+    assert found[1].image.shape == (6, 4, 3)
+    assert "n2: image: expected at least one pixel" in caplog.text
+    with pytest.raises(TypeError, match=r"source: frame 0: image: expected a path, .* got NoneType"):
+        list(open_source([Frame(None, 0, 0.0, "n")]))  # type: ignore[arg-type]
+
+
+def test_times_are_plain_numbers_whatever_the_rate_is() -> None:
+    with open_source([numbered(0), numbered(1)], fps=np.float32(3)) as source:  # type: ignore[arg-type]
+        assert [type(frame.time) for frame in source] == [float, float]
+
+
 def test_a_source_is_given_back_as_it_is(video: Path) -> None:
     with open_source(video) as source:
         assert open_source(source) is source
@@ -408,6 +430,9 @@ def test_what_cannot_be_opened_or_gives_nothing(
         ({"ahead": True}, TypeError, "ahead: expected an integer, got True"),
         ({"fps": 0}, ValueError, "fps: expected a positive finite number or None, got 0"),
         ({"fps": float("nan")}, ValueError, "fps: expected a positive finite number"),
+        ({"fps": 10**400}, ValueError, "fps: expected a positive finite number or None, got inf"),
+        ({"fps": "25"}, TypeError, "fps: expected a number, got '25'"),
+        ({"fps": np.array([25, 30])}, TypeError, "fps: expected a number, got array([25, 30])"),
     ],
 )
 def test_bad_arguments(argument: dict[str, Any], error: type[Exception], message: str, video: Path) -> None:

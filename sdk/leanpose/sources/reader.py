@@ -7,6 +7,7 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sized
+from dataclasses import replace
 from typing import Any
 
 from ..images import ImageLike, load_image
@@ -67,20 +68,18 @@ class Pictures(Reader):
         """The pictures; what the iterable or a picture of a wrong type raises is not caught."""
         given, problem = 0, None
         for index, picture in enumerate(self._pictures):
-            if isinstance(picture, Frame):
-                yield picture
-                given += 1
-                continue
+            frame = picture if isinstance(picture, Frame) else None
             name = os.fsdecode(picture) if isinstance(picture, str | os.PathLike) else self.name
             try:
-                image = load_image(picture)
+                image = load_image(picture if frame is None else frame.image)
             except TypeError as error:  # the caller's mistake, which every frame to come would repeat
                 raise TypeError(f"source: frame {index}: {error}") from error
             except (OSError, ValueError) as error:
                 problem = error
-                self.skip(index, name, error)
+                self.skip(index, name if frame is None else frame.name, error)
             else:
-                yield Frame(image, index, index / (self.fps or DEFAULT_FPS), name)
+                time = index / (self.fps or DEFAULT_FPS)
+                yield Frame(image, index, time, name) if frame is None else replace(frame, image=image)
                 given += 1
         if problem is not None and not given:
             raise problem

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from ..images import ImageLike
+from ..reals import real_number
 from .ahead import Ahead
 from .frame import Frame
 from .reader import Pictures, Reader
@@ -114,8 +115,10 @@ def open_source(source: SourceLike, *, backend: Backend = "cv2", ahead: int = 4,
     if backend not in ("cv2", "av"):
         raise ValueError(f"backend: expected 'cv2' or 'av', got {backend!r}")
     _check_ahead(ahead)
-    if fps is not None and not (math.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps: expected a positive finite number or None, got {fps!r}")
+    if fps is not None:
+        fps = real_number("fps", fps)  # NumPy's numbers would pass into the times, which JSON takes as floats alone
+        if not (math.isfinite(fps) and fps > 0):
+            raise ValueError(f"fps: expected a positive finite number or None, got {fps:g}")
     return source if isinstance(source, Source) else Source(_reader(source, backend, fps), ahead)
 
 
