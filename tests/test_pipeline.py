@@ -243,6 +243,15 @@ def test_bad_settings(estimator: Estimator, folder: Path) -> None:
             Pipeline(estimator, every=every)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="smoother: expected a tracker too"):
         Pipeline(estimator, smoother=Smoother())
+    for parts, message in (
+        ({"estimator": "pose.onnx"}, "estimator: expected an instance of leanpose.Estimator, got 'pose.onnx'"),
+        ({"estimator": None}, "estimator: expected an instance of leanpose.Estimator, got None"),
+        ({"tracker": True}, "tracker: expected an instance of leanpose.Tracker, got True"),
+        ({"tracker": Smoother()}, "tracker: expected an instance of leanpose.Tracker, got <"),
+        ({"tracker": Tracker(), "smoother": Tracker()}, "smoother: expected an instance of leanpose.Smoother, got <"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            Pipeline(**{"estimator": estimator, **parts})  # type: ignore[arg-type]
     crowd = Estimator(crowd_model(folder), threads=1)
     with pytest.raises(ValueError, match="every: expected 1 with a model that finds persons itself, got 2"):
         Pipeline(crowd, every=2)

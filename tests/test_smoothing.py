@@ -182,7 +182,7 @@ def test_bad_input() -> None:
         smoother.update(replace(dots([1, 2]), track_ids=None), 0)
     with pytest.raises(ValueError, match=re.escape("poses: expected each track once, got track ids [3, 3]")):
         smoother.update(dots([[1, 2], [3, 4]], numbers=[3, 3]), 0)
-    smoother.update(replace(Poses.empty(COCO17), track_ids=[]), 5)
+    smoother.update(dots([1, 2]), 5)
     with pytest.raises(ValueError, match="time: expected finite seconds from 5"):
         smoother.update(dots([1, 2]), 4)
     for name in ("min_cutoff", "beta", "speed_cutoff"):
@@ -192,3 +192,16 @@ def test_bad_input() -> None:
     with pytest.raises(ValueError, match="min_cutoff"):
         Smoother(min_cutoff=0)
     Smoother(beta=0)
+    with pytest.raises(TypeError, match="beta: expected a number, got None"):
+        Smoother(beta=None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="poses: expected the Poses of one frame, got NoneType"):
+        smoother.update(None, 6)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="poses: expected 1 keypoints, as in the frame before, got 17; call reset"):
+        smoother.update(replace(Poses.empty(COCO17), track_ids=[]), 6)
+
+
+def test_an_infinite_score_counts_in_full() -> None:
+    known = Smoother(), Smoother()
+    for time, place in enumerate(([100, 100], [150, 100])):
+        found = [smoother.update(dots(place, score), time) for smoother, score in zip(known, (np.inf, 1), strict=True)]
+        assert found[0].xy.tolist() == found[1].xy.tolist()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from walkers import Walker, see
 
 from leanpose import COCO17, Poses
+from leanpose.keypoints import CROWDPOSE14
 from leanpose.tracking import Tracker
 
 RATES = [5, 10, 15, 30, 60]
@@ -206,6 +207,26 @@ def test_memory_is_bounded() -> None:
 def test_bad_settings(settings: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         Tracker(**settings)
+
+
+def test_what_is_no_number() -> None:
+    with pytest.raises(TypeError, match=r"new_score: expected a number, got '0\.3'"):
+        Tracker(new_score="0.3")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="time: expected a number, got '1'"):
+        Tracker().update(Poses.empty(COCO17), "1")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="time: expected finite seconds from None on"):
+        Tracker().update(Poses.empty(COCO17), 10**400)
+
+
+def test_poses_of_one_model_at_a_time() -> None:
+    tracker = Tracker()
+    tracker.update(Poses.empty(COCO17), 1.0)
+    with pytest.raises(ValueError, match="poses: expected 17 keypoints, as in the frame before, got 14; call reset"):
+        tracker.update(Poses.empty(CROWDPOSE14), 2.0)
+    with pytest.raises(TypeError, match="poses: expected the Poses of one frame, got list"):
+        tracker.update([Poses.empty(COCO17)], 2.0)  # type: ignore[arg-type]
+    tracker.reset()
+    tracker.update(Poses.empty(CROWDPOSE14), 0.0)
 
 
 @pytest.mark.parametrize("time", [-1.0, 0.9, float("nan"), float("inf")])

@@ -41,7 +41,7 @@ class Pipeline:
 
     Raises:
         ValueError: `every` is below 1 or above 1 with a model that finds persons itself; a smoother without a tracker.
-        TypeError: `every` is not an integer.
+        TypeError: `every` is not an integer, or another argument none of its class.
     """
 
     def __init__(
@@ -52,6 +52,14 @@ class Pipeline:
         tracker: Tracker | None = None,
         smoother: Smoother | None = None,
     ) -> None:
+        parts: tuple[tuple[str, object, type], ...] = (
+            ("estimator", estimator, Estimator),
+            ("tracker", tracker, Tracker),
+            ("smoother", smoother, Smoother),
+        )
+        for name, part, kind in parts:
+            if not isinstance(part, kind) and (part is not None or kind is Estimator):
+                raise TypeError(f"{name}: expected an instance of leanpose.{kind.__name__}, got {part!r:.80}")
         given: object = every
         if not isinstance(given, int) or isinstance(given, bool):
             raise TypeError(f"every: expected an integer, got {every!r}")

@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from ..keypoints import KeypointSet
+from ..reals import real_number
 from ..results import Poses
-from .tracker import next_time
+from .tracker import check_poses, next_time
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -32,12 +34,13 @@ class Smoother:
         speed_cutoff: Hz, the cutoff of the speeds themselves.
 
     Raises:
-        ValueError: an argument is not a finite number, positive or, for `beta`, at least 0.
+        ValueError: an argument is not finite, positive or, for `beta`, at least 0.
+        TypeError: an argument is no number.
     """
 
     def __init__(self, *, min_cutoff: float = 1.0, beta: float = 10.0, speed_cutoff: float = 1.5) -> None:
         for name, value in (("min_cutoff", min_cutoff), ("beta", beta), ("speed_cutoff", speed_cutoff)):
-            if not (math.isfinite(value) and (value > 0 or (value == 0 and name == "beta"))):
+            if not (math.isfinite(real_number(name, value)) and (value > 0 or (value == 0 and name == "beta"))):
                 raise ValueError(f"{name}: expected a positive finite number, got {value!r}")
         self._min_cutoff, self._beta, self._speed_cutoff = min_cutoff, beta, speed_cutoff
         self.reset()
@@ -46,6 +49,7 @@ class Smoother:
         """Forgets all tracks, as before another video."""
         self._filters: dict[int, _Filter] = {}
         self._time: float | None = None
+        self._keypoints: KeypointSet | None = None
 
     def update(self, poses: Poses, time: float | None = None) -> Poses:
         """The poses of the next frame with smooth keypoints.
@@ -58,8 +62,11 @@ class Smoother:
             time: of the frame, in seconds, not before that of the last; None takes 1/25 second after it.
 
         Raises:
-            ValueError: there are no track ids, or one comes twice; time is not finite or runs backwards.
+            ValueError: there are no track ids, or one comes twice; time is not finite or runs backwards; there are
+                other keypoints than before.
+            TypeError: `poses` are none, or `time` is no number.
         """
+        keypoints = check_poses(poses, self._keypoints)
         if poses.track_ids is None:
             raise ValueError("poses: expected track ids, got None; let a Tracker give them first")
         tracked = np.flatnonzero(poses.track_ids >= 0)
@@ -67,6 +74,7 @@ class Smoother:
         if len(set(numbers)) < len(numbers):
             raise ValueError(f"poses: expected each track once, got track ids {poses.track_ids.tolist()}")
         self._time = time = next_time(self._time, time)
+        self._keypoints = keypoints
         self._filters = {
             number: known for number, known in self._filters.items() if time - known.last_time <= _FORGOTTEN
         }
@@ -74,7 +82,7 @@ class Smoother:
         xy[~np.isfinite(xy).all(axis=2)] = np.nan
         sides = poses.boxes[:, 2:].astype(np.float64) - poses.boxes[:, :2]
         sizes = np.sqrt(np.maximum(sides.prod(axis=1), 1))
-        trust = np.clip(np.nan_to_num(poses.keypoint_scores.astype(np.float64)) / _TRUSTED, _LEAST_TRUST, 1)
+        trust = np.clip(np.nan_to_num(poses.keypoint_scores).astype(np.float64) / _TRUSTED, _LEAST_TRUST, 1)
         smooth = poses.xy.copy()
         for person, number in zip(tracked.tolist(), numbers, strict=True):
             known = self._filters.get(number)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from .. import _core
 from ..keypoints import KeypointSet
 from ..oks import BOX_FILL, oks_matrix
+from ..reals import real_number
 from ..results import Poses
 from ..sources.reader import DEFAULT_FPS
 
@@ -72,6 +73,7 @@ class Tracker:
 
     Raises:
         ValueError: an argument is out of range.
+        TypeError: an argument is no number.
     """
 
     def __init__(self, *, new_score: float = 0.3, similarity: float = 0.1, lost_seconds: float = 2.0) -> None:
@@ -80,7 +82,7 @@ class Tracker:
             ("similarity", similarity, 1.0),
             ("lost_seconds", lost_seconds, math.inf),
         ):
-            if not 0 <= value <= most:
+            if not 0 <= real_number(name, value) <= most:
                 raise ValueError(f"{name}: expected a number in 0..{most:g}, got {value!r}")
         self._new_score, self._similarity, self._lost_seconds = new_score, similarity, lost_seconds
         self.reset()
@@ -89,6 +91,7 @@ class Tracker:
         """Forgets all tracks, as before another video; numbers start from 1 again."""
         self._tracks: list[_Track] = []
         self._time: float | None = None
+        self._keypoints: KeypointSet | None = None
         self._next = 1
 
     def update(self, poses: Poses, time: float | None = None) -> Poses:
@@ -99,9 +102,12 @@ class Tracker:
             time: of the frame, in seconds, not before that of the last; None takes 1/25 second after it.
 
         Raises:
-            ValueError: time is not finite or runs backwards.
+            ValueError: time is not finite or runs backwards, or there are other keypoints than before.
+            TypeError: `poses` are none, or `time` is no number.
         """
+        keypoints = check_poses(poses, self._keypoints)
         self._time = time = next_time(self._time, time)
+        self._keypoints = keypoints
         self._tracks = [track for track in self._tracks if time - track.time <= self._lost_seconds]
         xy = np.where((poses.keypoint_scores > _SEEN_ABOVE)[..., None], poses.xy, np.nan).astype(np.float64)
         xy[~np.isfinite(xy).all(axis=2)] = np.nan
@@ -159,9 +165,23 @@ def next_time(last: float | None, given: float | None) -> float:
     """The time of a frame, checked against that of the one before."""
     if given is None:
         return 0.0 if last is None else last + 1 / DEFAULT_FPS
-    if not math.isfinite(given) or (last is not None and given < last):
-        raise ValueError(f"time: expected finite seconds from {last} on, the last frame's, got {given!r}")
-    return float(given)
+    time = real_number("time", given)
+    if not math.isfinite(time) or (last is not None and time < last):
+        raise ValueError(f"time: expected finite seconds from {last} on, the last frame's, got {given!r:.80}")
+    return time
+
+
+def check_poses(poses: Poses, last: KeypointSet | None) -> KeypointSet:
+    """The keypoints of a frame's poses, checked against those of the frame before."""
+    given: object = poses
+    if not isinstance(given, Poses):
+        raise TypeError(f"poses: expected the Poses of one frame, got {type(given).__name__}")
+    if last is not None and len(poses.keypoints) != len(last):
+        raise ValueError(
+            f"poses: expected {len(last)} keypoints, as in the frame before, got {len(poses.keypoints)}; call reset "
+            "between videos"
+        )
+    return poses.keypoints
 
 
 def _similarities(sights: list[_Track], tracks: list[_Track], time: float, keypoints: KeypointSet) -> FloatArray:
