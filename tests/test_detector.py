@@ -149,7 +149,7 @@ def test_the_class_of_persons(tmp_path: Path) -> None:
         named = save_detector(tmp_path / "named.onnx", other, metadata={"names": names})
         assert Detector(named).person_class == 3
         assert Detector(named, person_class=0).person_class == 0
-    for names in ("{0: 1}", "__import__('os')", "(", "{'a': 'person'}", "7"):
+    for names in ("{0: 1}", "__import__('os')", "(", "{'a': 'person'}", "{[]: 1}", "7"):
         assert Detector(save_detector(tmp_path / "x.onnx", other, metadata={"names": names})).person_class == 0
     helmets = save_detector(tmp_path / "helmets.onnx", other, metadata={"names": "{0: 'helmet', 1: 'vest'}"})
     with pytest.raises(ValueError, match="person_class: none of the classes helmet, vest is a person"):
@@ -275,6 +275,8 @@ BAD_GRAPHS: dict[str, tuple[dict[str, Any], str]] = {
     "batch": ({"batch": 2}, "expected one input .* batch of one"),
     "channels": ({"channels": 1}, "expected one input"),
     "inputs": ({"inputs": ("image", "scale")}, "expected one input"),
+    "no pixels": ({"size": (0, 64)}, "expected height and width of the input from 1 to 4096; its inputs: image"),
+    "too many pixels": ({"size": (64, 10**5)}, "expected height and width of the input from 1 to 4096; its inputs"),
     "dtype": ({"dtype": TensorProto.DOUBLE}, "expected one input .* of float32, float16, uint8, int32"),
 }
 
@@ -336,7 +338,11 @@ BAD_KEYWORDS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"color": "grey"}, ValueError, "color must be one of"),
     ({"mean": (1, 2)}, ValueError, "mean must have shape"),
     ({"std": (0, 1, 1)}, ValueError, "std must be positive"),
-    ({"pad": 256}, ValueError, "border must be from 0 to 255"),
+    ({"pad": 256}, ValueError, "pad: expected a grey level from 0 to 255, got 256"),
+    ({"pad": NAN}, ValueError, "pad: expected a grey level from 0 to 255, got nan"),
+    ({"pad": "grey"}, TypeError, "pad: expected a number, got 'grey'"),
+    ({"resize": 5}, TypeError, "resize: expected a string, got 5"),
+    ({"color": 5}, TypeError, "color: expected a string, got 5"),
     ({"person_class": -1}, ValueError, "person_class: expected a class from 0, got -1"),
     ({"person_class": "person"}, TypeError, "person_class: expected an integer or None"),
     ({"score_threshold": 1.5}, ValueError, "score_threshold: expected a number from 0 to 1, got 1.5"),
@@ -438,7 +444,9 @@ def test_detections_are_values() -> None:
     assert found == Detections(BOXES, SCORES)  # type: ignore[arg-type]
     assert found != found[:2]
     assert found != "found"
-    assert pickle.loads(pickle.dumps(found)) == found  # noqa: S301
+    for twin in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):  # noqa: S301
+        assert twin == found
+        assert (twin.boxes.flags.writeable, twin.scores.flags.writeable) == (False, False)
     assert len(found) == len(list(found)) == 3
     assert found[1] == found[-2] == found[[1]] == found[np.array([False, True, False])] == list(found)[1]
     assert len(found[found.scores > 0.6]) == 2

@@ -88,6 +88,10 @@ class Detections:
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.concatenate([self.boxes, self.scores[:, None]], axis=1).astype(dtype or np.float32, copy=False)
 
+    # Rebuilding through the constructor because unpickled numpy arrays are writeable.
+    def __reduce__(self) -> tuple[type[Detections], tuple[FloatArray, FloatArray]]:
+        return Detections, (self.boxes, self.scores)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values that `json.dumps` takes: ``persons``, each with ``box`` x1, y1, x2, y2 and ``score``."""
         pairs = zip(self.boxes.tolist(), self.scores.tolist(), strict=True)

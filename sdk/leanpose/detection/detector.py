@@ -15,6 +15,7 @@ from ..buffers import Buffers
 from ..fields import LARGEST_SIDE
 from ..images import ImageLike, at_picture, load_image
 from ..packaged import portable_name
+from ..reals import real_number
 from ..runtime import Providers
 from ..values import of_sound
 from .detections import Detections
@@ -101,7 +102,12 @@ class Detector:
         normalization = GREY_LEVELS if network.graph.takes_integers else known.normalization
         self.mean = normalization[0] if mean is None else mean
         self.std = normalization[1] if std is None else std
-        self.pad = known.pad if pad is None else pad
+        self.pad = known.pad if pad is None else real_number("pad", pad)
+        if not 0 <= self.pad <= 255:
+            raise ValueError(f"pad: expected a grey level from 0 to 255, got {self.pad:g}")
+        for name, word in (("resize", self.resize), ("color", self.color)):
+            if not isinstance(word, str):
+                raise TypeError(f"{name}: expected a string, got {word!r:.80}")
         self.person_class = _person_class(network, known, self._form, person_class)
         suppression = 1.0 if known.nms is None else known.nms
         self.nms_threshold = suppression if nms_threshold is None else _share("nms_threshold", nms_threshold)
@@ -199,6 +205,8 @@ def _recognise(
 ) -> tuple[str, Form, tuple[int, int], list[tuple[int, ...]]]:
     """The family, the form of the outputs, the size of the input, the outputs' shapes; ValueError where none fits."""
     size = input_size or network.graph.size(network.layout)
+    if size is not None and not all(1 <= side <= LARGEST_SIDE for side in size):
+        raise network.error(f"expected height and width of the input from 1 to {LARGEST_SIDE}")
     if size is None:  # whatever the size, the outputs tell the family, which tells the size
         family = family or _recognise(network, None, _ANY_SIZE)[0]
         size = FAMILIES[family].size

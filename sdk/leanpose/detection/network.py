@@ -93,7 +93,7 @@ class Network:
         """Names by class, where the file lists them as Ultralytics' exports do; else nothing."""
         try:
             names = ast.literal_eval(self._metadata.get("names", ""))
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             return {}
         names = dict(enumerate(names)) if isinstance(names, list) else names
         sound = isinstance(names, dict) and all(isinstance(k, int) and isinstance(v, str) for k, v in names.items())
