@@ -153,6 +153,13 @@ def test_dynamic_sizes_are_asked_for(image: Shape) -> None:
     assert inferred(image, outputs, input__size=(256, 192)).codec == Heatmap(4.0, heatmaps="output")
 
 
+@pytest.mark.parametrize("sides", [(0, 0), (0, 192), (1, 1), (256, 100_000)])
+def test_sizes_that_no_picture_has_are_refused(sides: tuple[int, int]) -> None:
+    pair: dict[str, Shape] = {"x": ("b", 17, 384), "y": ("b", 17, 512)}
+    for outputs in (pair, {"maps": ("b", 17, 64, 48)}, {"maps": ("b", "k", 4, 4)}):
+        assert f"field input.size: expected 2 integers from 2 to 4096, got {sides}" in refused((1, 3, *sides), outputs)
+
+
 AMBIGUOUS: dict[str, tuple[Shape, dict[str, Shape], int]] = {
     "square SimCC": (SQUARE, {"a": (1, 17, 512), "b": (1, 17, 512)}, 2),
     "two pairs": (

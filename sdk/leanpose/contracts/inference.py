@@ -61,11 +61,10 @@ def infer_card(session: Any, graph: Graph, name: str, given: Mapping[str, Any]) 
     """The card that the graph's inputs and outputs tell, with fields set by their paths; ValueError as `card_of`."""
     single = hints(given)
     layout = input_layout(Fields({"layout": single.get("input.layout", graph.layout)}, "input"))
-    size = graph.size(layout)
-    if "input.size" in single:
-        size = Fields({"size": single["input.size"]}, "input").size("size")
-    if size is None:
+    given_size = single.get("input.size", graph.size(layout))
+    if given_size is None:
         raise refusal.doubtful(graph, {"input.size": [256, 192]})
+    size = Fields({"size": given_size}, "input").size("size")
     graph.check_input(size, layout)
     graph = graph.resolved(session, size, layout)
     reading = _read(graph, size, single)
