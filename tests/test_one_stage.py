@@ -230,6 +230,20 @@ def test_the_score_cut_can_be_set(tmp_path: Path) -> None:
     assert nobody.xy.shape == (0, 17, 2)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_an_axis_of_one_more_changes_nothing(axis: int, tmp_path: Path) -> None:
+    rows = np.zeros((5, 6 + 3 * 17), np.float32)
+    rows[2, :5], rows[2, 6:] = (8, 8, 40, 40, 0.9), 20
+    card = {"codec.type": "one_stage", "codec.form": "yolo_end_to_end", "codec.rows": "rows"}
+    plain, odd = (
+        Estimator(constant_model(tmp_path / f"{name}.onnx", [1, 3, 64, 64], {"rows": array}), card=card, threads=1)
+        for name, array in (("plain", rows), ("odd", np.expand_dims(rows, axis)))
+    )
+    picture = np.zeros((64, 64, 3), np.uint8)
+    assert len(odd.predict(picture)) == 1
+    assert odd.predict(picture) == plain.predict(picture)
+
+
 def test_the_second_output_belongs_to_rtmo() -> None:
     for codec in (OneStage(form="rtmo"), OneStage(keypoints="keypoints")):
         data = replace(dot_card(), codec=codec).to_dict()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
@@ -104,8 +105,11 @@ def _joined(parts: Sequence[FloatArray]) -> FloatArray:
 
 def _shaped(name: str, output: FloatArray, expected: tuple[int | None, ...]) -> FloatArray:
     """The output in the expected shape, from which axes of length 1 may set it apart; None is any length."""
-    if len(output.shape) == len(expected) and all(w in (None, h) for h, w in zip(output.shape, expected, strict=True)):
-        return output
+    ones = [axis for axis, length in enumerate(output.shape) if axis and length == 1]
+    for axes in combinations(ones, max(output.ndim - len(expected), 0)):
+        shape = [length for axis, length in enumerate(output.shape) if axis not in axes]
+        if len(shape) == len(expected) and all(w in (None, h) for h, w in zip(shape, expected, strict=True)):
+            return output.reshape(shape) if axes else output
     if None not in expected and without_ones(output.shape) == without_ones(expected):
         return output.reshape([length for length in expected if length is not None])
     raise ValueError(
