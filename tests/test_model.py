@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -104,6 +105,16 @@ def test_a_sound_file_opens_by_any_kind_of_path(tmp_path: Path, monkeypatch: pyt
         assert model.path == path
         assert model.card == dot_card()
         assert model.providers == ("CPUExecutionProvider",)
+
+
+def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"m\xff.onnx")
+    try:
+        path.write_bytes(dot_model(tmp_path).read_bytes())
+    except OSError:
+        pytest.skip("this file system knows no such names")
+    with pytest.raises(ValueError, match=r"model: the name of b'.*\\xff.onnx' is not UTF-8, which ONNX Runtime needs"):
+        Model(path, "cpu", 1)
 
 
 def test_external_weights_lie_beside_a_link(tmp_path: Path) -> None:

@@ -102,6 +102,11 @@ def open_session(path: Path, providers: Providers = None, threads: int | None = 
 def _open(ort: Any, path: Path, options: Any, providers: list[tuple[str, dict[str, Any]]]) -> Any:
     names = [name for name, _ in providers]
     try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError as error:
+        name = os.fsencode(path)
+        raise ValueError(f"model: the name of {name!r} is not UTF-8, which ONNX Runtime needs; rename it") from error
+    try:
         # With its fallback, ONNX Runtime would print an error and silently move to the CPU, also during a run.
         session = ort.InferenceSession(os.fspath(path), options, providers=providers, enable_fallback=False)
     except Exception as error:
