@@ -104,8 +104,8 @@ def _open(ort: Any, path: Path, options: Any, providers: list[tuple[str, dict[st
     try:
         os.fspath(path).encode()
     except UnicodeEncodeError as error:
-        name = os.fsencode(path)
-        raise ValueError(f"model: the name of {name!r} is not UTF-8, which ONNX Runtime needs; rename it") from error
+        raw = os.fsencode(path)
+        raise ValueError(f"model: the name of {raw!r} is not UTF-8, which ONNX Runtime needs; rename it") from error
     try:
         # With its fallback, ONNX Runtime would print an error and silently move to the CPU, also during a run.
         session = ort.InferenceSession(os.fspath(path), options, providers=providers, enable_fallback=False)
