@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 from types import ModuleType
 
@@ -128,6 +129,13 @@ def test_dataframe_without_frame_and_ids() -> None:
     assert table["track_id"].isna().all()
     wide = table.pivot(index="person", columns="keypoint", values=["x", "y", "score"])
     np.testing.assert_array_equal(wide["x"].to_numpy(), poses_of(2).xy[..., 0])
+
+
+def test_dataframe_of_a_frame_that_is_no_number_or_name() -> None:
+    pytest.importorskip("pandas", reason="the package pandas is not installed")
+    for persons in (0, 2):
+        with pytest.raises(TypeError, match=re.escape("frame: expected an integer or a string, got [1, 2]")):
+            poses_of(persons).to_dataframe(frame=[1, 2])  # type: ignore[arg-type]
 
 
 def test_dataframes_of_frames_go_together() -> None:

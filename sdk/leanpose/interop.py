@@ -56,6 +56,8 @@ def poses_to_supervision(poses: Poses) -> supervision.KeyPoints:
 def poses_to_dataframe(poses: Poses, frame: int | str | None) -> pandas.DataFrame:
     """See `Poses.to_dataframe`."""
     pd: Any = _package("pandas", "to_dataframe")
+    if frame is not None and not np.isscalar(frame):  # a list would add rows to a table of nobody
+        raise TypeError(f"frame: expected an integer or a string, got {frame!r:.80}")
     count, points = poses.keypoint_scores.shape
     track_ids = np.full(count, -1) if poses.track_ids is None else poses.track_ids
     names = pd.Categorical.from_codes(np.tile(np.arange(points), count), categories=list(poses.names))
