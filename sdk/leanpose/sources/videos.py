@@ -129,7 +129,7 @@ class AVVideo(_Video):
 
     Raises:
         ImportError: PyAV is not installed.
-        ValueError: PyAV cannot open it, or it has no video stream.
+        ValueError: PyAV cannot open it, or it has no video stream of a codec that is known.
     """
 
     def __init__(self, path: str, fps: float | None) -> None:
@@ -145,6 +145,8 @@ class AVVideo(_Video):
         if not self._container.streams.video:
             raise ValueError(f"source: '{path}' has no video stream")
         self._stream: Any = self._container.streams.video[0]
+        if self._stream.codec_context is None:
+            raise ValueError(f"source: '{path}' is of a codec that PyAV does not know, or damaged")
         size = (self._stream.height, self._stream.width)
         self._quarter_turns = self._turns(av.open(path))
         super().__init__(
