@@ -189,6 +189,29 @@ def test_a_result_that_cannot_be_written_costs_no_other(shop: Shop) -> None:
     assert (shop.out / "b.jpg").is_file()
 
 
+def test_a_picture_too_wide_to_be_drawn_keeps_its_other_results(shop: Shop) -> None:
+    wide = shop.folder / "wide.png"
+    cv2.imwrite(str(wide), np.zeros((2, 66_000, 3), np.uint8))
+    code, err = shop.predict(wide, shop.picture, "--json", "--csv", "--coco")
+    assert code == 1
+    assert "wide.jpg' of 66000x2 pixels; JPEG takes sides up to 65535" in err
+    assert shop.written() == ["a.jpg", "a.json", "results.coco.json", "results.csv", "wide.json"]
+    assert len(json.loads((shop.out / "results.coco.json").read_text())) == 2
+    with (shop.out / "results.csv").open(encoding="utf-8", newline="") as file:
+        assert {row["name"] for row in csv.DictReader(file)} == {str(wide), str(shop.picture)}
+
+
+def test_an_encoder_that_raises_costs_no_other(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise cv2.error("size > 0")
+
+    monkeypatch.setattr(cv2, "imencode", fail)
+    code, err = shop.predict(shop.picture, "--json")
+    assert code == 1
+    assert "OpenCV cannot encode" in err
+    assert shop.written() == ["a.json"]
+
+
 def test_many_pictures_in_order(shop: Shop) -> None:
     for index in range(70):
         save_picture(shop.folder / "many" / f"{index:02}.png", index % 4)

@@ -410,6 +410,11 @@ def test_videos_that_cannot_be(name: str, fps: float, codec: str | None, message
         VideoSink(tmp_path / name, fps, codec=codec)
 
 
+def test_a_rate_that_is_no_number(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="fps: expected a number, got '25'"):
+        VideoSink(tmp_path / "out.mp4", "25")  # type: ignore[arg-type]
+
+
 def test_videos_that_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "out.mp4").mkdir()
     with pytest.raises(IsADirectoryError, match="is a folder"):

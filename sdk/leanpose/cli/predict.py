@@ -146,7 +146,8 @@ class _Run:
         alone = not (self._follow or self._options.profile or self._options.every)
         results = self._batches(frames) if alone else self._sequence(frames)
         with ExitStack() as stack, Progress(len(given.files), "picture") as progress, closing(results):
-            sinks = [*(stack.enter_context(sink) for sink in outputs.open(given, DEFAULT_FPS)), *shared]
+            # What is drawn comes last: it is what fails for single pictures, as for those too wide for JPEG.
+            sinks = [*shared, *(stack.enter_context(sink) for sink in outputs.open(given, DEFAULT_FPS))]
             for frame, poses in results:
                 try:
                     self._write(sinks, frame, poses)

@@ -49,9 +49,16 @@ class PictureSink(Sink):
         """Draw and write one picture."""
         drawn = poses.draw(frame.image, threshold=self._threshold, boxes=self._boxes, ids=self._ids)
         path = self.folder / f"{self._name(frame)}{self._suffix}"
-        encoded, data = cv2.imencode(self._suffix, drawn)
+        try:
+            encoded, data = cv2.imencode(self._suffix, drawn)
+        except cv2.error:  # older releases raise it, newer ones return False
+            encoded = False
         if not encoded:
-            raise ValueError(f"OpenCV cannot encode '{path}'")
+            sides = f"{drawn.shape[1]}x{drawn.shape[0]}"
+            raise ValueError(
+                f"OpenCV cannot encode '{path}' of {sides} pixels; JPEG takes sides up to 65535, WebP up to 16383, PNG "
+                "longer ones"
+            )
         write_whole(path, data.tobytes())
 
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..reals import real_number
 from ..results import Poses
 from ..sources import Frame
 from .base import Sink, require_file, temporary
@@ -32,6 +33,7 @@ class VideoSink(Sink):
 
     Raises:
         ValueError: an unknown suffix or codec, or fps that is not positive.
+        TypeError: fps is no number.
         ImportError: "h264" without PyAV.
         OSError: the folder cannot be made; from the first frame on, the file cannot be written.
     """
@@ -48,8 +50,9 @@ class VideoSink(Sink):
     ) -> None:
         self.path = Path(path)
         self._codec = choose_codec(self.path.suffix.lower(), codec)
+        fps = real_number("fps", fps)
         if not (math.isfinite(fps) and fps > 0):
-            raise ValueError(f"fps: expected a positive finite number, got {fps!r}")
+            raise ValueError(f"fps: expected a positive finite number, got {fps:g}")
         require_file(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._fps, self._threshold, self._boxes, self._ids = fps, threshold, boxes, ids
