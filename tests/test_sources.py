@@ -524,6 +524,26 @@ def test_an_error_of_the_iterable_comes_after_the_frames_before_it(ahead: int) -
     assert list(source) == []
 
 
+def test_a_source_without_a_thread_may_be_closed_while_it_reads() -> None:
+    ended = []
+
+    def pictures() -> Iterator[Any]:
+        try:
+            yield numbered(0)
+            closer = threading.Thread(target=source.close)
+            closer.start()
+            closer.join()
+            yield numbered(1)
+        finally:
+            ended.append(True)
+
+    source = open_source(pictures(), ahead=0)
+    assert [frame.index for frame in source] == [0]
+    source.close()
+    assert ended == [True]
+    assert list(source) == []
+
+
 def test_a_slow_taker_and_a_slow_giver_lose_nothing() -> None:
     def slow() -> Iterator[Any]:
         for index in range(60):

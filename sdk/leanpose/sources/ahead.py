@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from inspect import GEN_RUNNING, getgeneratorstate
 from time import perf_counter
 from typing import Generic, TypeVar
 
@@ -72,10 +73,14 @@ class Ahead(Iterator[T]):
 
     def __next__(self) -> T:
         shared = self._shared
+        if self._here is not None:
+            item = next(self._here)
+            if shared.closed:  # meanwhile, when it could not end
+                self._here.close()
+                raise StopIteration
+            return item
         if shared.closed:
             raise StopIteration
-        if self._here is not None:
-            return next(self._here)
         if self._thread is None:
             self._thread = threading.Thread(target=_work, args=(shared,), name="leanpose-source", daemon=True)
             self._thread.start()
@@ -94,6 +99,8 @@ class Ahead(Iterator[T]):
     def close(self) -> None:
         """Ends the thread, once the item under way is made, and releases what the iterator holds."""
         self._shared.close()
+        if self._here is not None and getgeneratorstate(self._here) == GEN_RUNNING:
+            return  # in another thread, or for an iterable that closes its source: `__next__` ends it
         if self._thread is None:
             if self._here is not None:
                 self._here.close()
