@@ -213,7 +213,7 @@ class AMFACPose(PoseNetwork):
 
     config: AMFACPoseConfig
 
-    def __init__(self, config: AMFACPoseConfig, resize_first: bool = False) -> None:
+    def __init__(self, config: AMFACPoseConfig) -> None:
         super().__init__()
         self.config = config
         stem: list[nn.Module] = []
@@ -238,7 +238,7 @@ class AMFACPose(PoseNetwork):
                 blocks.append(SqueezeExcitation(width))
             self.stages.append(nn.Sequential(*blocks))
 
-        self.afpn = AdaptiveFeaturePyramid(config.dgcb, resize_first) if config.afpn else None
+        self.afpn = AdaptiveFeaturePyramid(config.dgcb) if config.afpn else None
         fused = FUSED_WIDTH if config.afpn else STAGE_WIDTHS[-1]
         self.embed = nn.Conv2d(fused, config.num_keypoints * EMBEDDING, 1)
         height, width = config.input_size
@@ -256,10 +256,6 @@ class AMFACPose(PoseNetwork):
     @property
     def objective(self) -> SimCCObjective:
         return SimCCObjective(self.config.split_ratio, self.config.num_keypoints)
-
-    def prepare_training(self) -> None:
-        if self.afpn is not None:
-            self.afpn.resize_first = True
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.stem(x)

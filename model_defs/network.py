@@ -54,9 +54,6 @@ class PoseNetwork(nn.Module, ABC):
         outputs: tuple[Tensor, ...] = self(x)
         return outputs
 
-    def prepare_training(self) -> None:
-        """Chooses among equal forms the one that trains fastest; weights keep their names."""
-
     def folded(self) -> nn.Module:
         """An evaluation-mode copy that gives the same and runs faster, for export; weights keep their names."""
         from .folding import fold

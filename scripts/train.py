@@ -162,7 +162,6 @@ class Run:
         """The model, its running average and the optimiser, as the checkpoint or the stage before left them."""
         options = self.options
         model = build(options.model, input_size=input_size)
-        model.prepare_training()
         if self.weights is not None:
             fit_weights(model, self.weights)
         if not self.state and self.total == 0 and options.init and options.init.suffix == ".onnx":

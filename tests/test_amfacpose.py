@@ -106,7 +106,9 @@ def test_every_parameter_gets_a_gradient() -> None:
 def test_resizing_first_changes_nothing() -> None:
     torch.manual_seed(0)
     config = replace(CONFIGS["amfacpose-r18-256x256"], input_size=(100, 76))
-    literal, quick = AMFACPose(config).eval(), AMFACPose(config, resize_first=True).eval()
+    literal, quick = AMFACPose(config).eval(), AMFACPose(config).eval()
+    assert quick.afpn is not None
+    quick.afpn.resize_first = True
     quick.load_state_dict(literal.state_dict())
     image = torch.randn(2, 3, 100, 76)
     with torch.no_grad():
