@@ -39,8 +39,8 @@ class SimCCObjective(Objective):
 
 
 def target_sigma(input_size: tuple[int, int], stride: float) -> float:
-    """Deviation in cells of the target Gaussians, linear in the resolution: 2 for maps 64 cells high, 3 for 96."""
-    return input_size[0] / stride / 32
+    """Deviation in cells of the target Gaussians, linear in the resolution: 2 for maps of 64x48, 3 for 96x72."""
+    return max(input_size) / stride / 32
 
 
 def gaussian_heatmaps(keypoints: Tensor, size: tuple[int, int], scale: tuple[float, float], sigma: float) -> Tensor:
