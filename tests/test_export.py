@@ -26,6 +26,7 @@ from operators import TENSORRT_8_6
 import export as script
 from leanpose import COCO17, Estimator, ModelCard
 from leanpose.card import METADATA_KEY
+from leanpose.quantization import quantize
 from model_defs.amfacpose import ABLATION, AMFACPose, CoordConv2d
 from model_defs.folding import Norm, _factor, fold, unfold
 from model_defs.registry import build
@@ -298,6 +299,16 @@ def test_weights_come_back_from_an_exported_file(tmp_path: Path, changes: dict[s
     with torch.no_grad():
         want, got = model(image), fresh(image)
     assert_close(got, want)
+
+
+def test_weights_come_back_from_a_copy_in_half_precision(file: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small.onnx"
+    quantize(file, small, [np.zeros((32, 32, 3), np.uint8)], "fp16", threads=1)
+    exact, rounded = read_weights(file), read_weights(small)
+    assert list(rounded) == list(exact)
+    for name, value in rounded.items():
+        assert value.dtype == exact[name].dtype
+        torch.testing.assert_close(value, exact[name], rtol=1e-3, atol=1e-3)
 
 
 def test_weights_fit_another_input_size(file: Path) -> None:

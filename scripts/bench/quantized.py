@@ -1,6 +1,6 @@
 """Measures a model beside its fp16 and int8 copies and writes the table in docs/benchmarks.md.
 
-    python scripts/bench/quantized.py --calibration data/coco_train --data data/coco_dev [--model default] [--no-write]
+    python scripts/bench/quantized.py --model FP32.onnx --calibration data/coco_train --data data/coco_dev [--no-write]
 
 Size, AP with ground-truth boxes (as scripts/evaluate.py measures it), drift of the keypoints on pictures of the
 calibration folder that did not calibrate, and the milliseconds of the network for one person on one thread.
@@ -17,8 +17,7 @@ import onnx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from evaluate import predict
-from leanpose import DEFAULT_MODEL, Estimator
-from leanpose.packaged import find_model
+from leanpose import Estimator
 from leanpose.quantization import MODES, quantize
 from models import measure
 from report import environment, table, write_section
@@ -27,7 +26,7 @@ from scoring import Truth, load_truth, score
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=DEFAULT_MODEL, help="ONNX file or packaged name (%(default)s)")
+    parser.add_argument("--model", type=Path, required=True, help="ONNX file in fp32")
     parser.add_argument("--calibration", type=Path, required=True, metavar="FOLDER", help="COCO format, training data")
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="COCO format, to measure AP on")
     parser.add_argument("--pictures", type=int, default=400, help="of the calibration folder (%(default)s)")
@@ -38,7 +37,7 @@ def main() -> None:
     pictures = calibration_pictures(load_truth(options.calibration), options.calibration, options.pictures)
     truth = load_truth(options.data)
     with tempfile.TemporaryDirectory() as folder:
-        files = {"fp32": find_model(options.model)}
+        files = {"fp32": options.model}
         drifts = {"fp32": ("1", "1")}
         for mode in MODES:
             files[mode] = Path(folder) / f"{mode}.onnx"

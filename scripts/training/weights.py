@@ -16,8 +16,8 @@ from model_defs.registry import build
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Averaged weights of a training checkpoint, a state_dict (mmpose's too), or the weights of an exported .onnx file.
 
-    Of a .pt file tensors alone are unpickled. An exported file has no batch norms: they come back as identities, see
-    `restore_statistics`.
+    Of a .pt file tensors alone are unpickled. An exported file, or its fp16 copy, has no batch norms: they come back as
+    identities, see `restore_statistics`.
     """
     if path.suffix == ".onnx":
         return _read_onnx(path)
@@ -113,6 +113,7 @@ def _read_onnx(path: Path) -> dict[str, Tensor]:
 
     graph = onnx.load(path).graph
     weights = {entry.name: torch.from_numpy(onnx.numpy_helper.to_array(entry).copy()) for entry in graph.initializer}
+    weights = {name: value.float() if value.dtype == torch.float16 else value for name, value in weights.items()}
     _, _, height, width = _lengths(graph.input[0])
     _, keypoints, *lengths = _lengths(graph.output[0])
     bins = {"split_ratio": lengths[0] // width} if len(lengths) == 1 else {}  # SimCC, or heatmaps
