@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import pytest
 from detectors import YOLO, cells_of
 from test_nms import reference as kept_by_nms
 
+from detection_scoring import Results, load_persons
 from leanpose import Detector, Estimator
 from leanpose.detection.families import FAMILIES
 
@@ -117,16 +117,14 @@ def test_pose_models_are_no_detectors() -> None:
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_recall(name: str, pictures: list[Path]) -> None:
-    evaluation = pytest.importorskip("evaluate_detector")
-    labels = json.loads((COCO_DEV / "annotations.json").read_bytes())
-    numbers = {image["file_name"]: image["id"] for image in labels["images"]}
-    detector, counts = Detector(SHARED / "models" / name, threads=1), evaluation.Counts()
-    for path in pictures:
-        persons = [a for a in labels["annotations"] if a["image_id"] == numbers[path.name]]
-        evaluation.add(counts, persons, detector.predict(path).boxes.astype(np.float64), 32**2, 0.5)
-    assert counts.persons > 30
-    assert counts.found > 0.7 * counts.persons
-    assert counts.wrong < 2 * len(pictures)
+    labels = dict(load_persons(COCO_DEV))
+    detector = Detector(SHARED / "models" / name, threads=1)
+    found = [detector.predict(path) for path in pictures]
+    results = Results.of([(entry.boxes, entry.scores) for entry in found], [labels[path] for path in pictures])
+    right, wrong, _ = results.above(0.3)
+    assert results.large_persons > 30
+    assert right > 0.7 * results.large_persons
+    assert wrong < 2 * len(pictures)
 
 
 def test_poses_of_persons_that_a_detector_finds(pictures: list[Path]) -> None:

@@ -13,3 +13,13 @@ def labelled_persons(data: Mapping[str, Any]) -> dict[int, list[dict[str, Any]]]
         if annotation["num_keypoints"] > 0 and not annotation.get("iscrowd", 0):
             persons.setdefault(annotation["image_id"], []).append(annotation)
     return persons
+
+
+def boxed_persons(data: Mapping[str, Any]) -> dict[int, list[dict[str, Any]]]:
+    """The annotations with a box, crowds included, of the category named person, by id of every image of the file."""
+    wanted = {category["id"] for category in data["categories"] if category["name"] == "person"}
+    persons: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in data["images"]}
+    for annotation in data["annotations"]:
+        if annotation["category_id"] in wanted and min(annotation["bbox"][2:]) > 0:
+            persons[annotation["image_id"]].append(annotation)
+    return persons
