@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from .network import PoseNetwork
+from .network import Network
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def count(model: nn.Module, input_size: tuple[int, int]) -> Cost:
     quick. `input_size` is (height, width).
     """
     model = copy.deepcopy(model).to("meta").eval()
-    if isinstance(model, PoseNetwork):
+    if isinstance(model, Network):
         model.drop_training_parts()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.empty(1, 3, *input_size, device="meta"))

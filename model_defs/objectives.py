@@ -1,4 +1,4 @@
-"""Objectives: the loss between a network's training outputs and the keypoints of its crops."""
+"""Objectives: the loss between a network's training outputs and the labels of its pictures."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from .losses import COCO17_JOINT_WEIGHTS, KLDiscretLoss, gaussian_bins, smoothed
 
 
 class Objective(nn.Module, ABC):
-    """Keypoints are in input pixels, pixel centres at integers; a weight of 0 means that a keypoint is not known."""
+    """A loss; all but that of detectors compare with keypoints.
+
+    Keypoints are in input pixels, pixel centres at integers; a weight of 0 means that a keypoint is not known.
+    """
 
     @abstractmethod
-    def forward(self, outputs: Sequence[Tensor], keypoints: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, outputs: Sequence[Tensor], labels: Tensor, weights: Tensor) -> Tensor:
         """The loss of a batch: outputs as the network gives them, keypoints (B, K, 2), weights (B, K)."""
 
 

@@ -1,4 +1,4 @@
-"""The published systems by name."""
+"""The published systems, and our detector, by name."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from . import amfacpose, hrnet, mfvpose, saffnet, srpose, stnet
+from . import amfacpose, hrnet, mfvpose, person_detector, saffnet, srpose, stnet
 from .amfacpose import AMFACPose, AMFACPoseConfig
 from .hrnet import HRNetPose, HRNetPoseConfig
 from .mfvpose import MfvPose, MfvPoseConfig
-from .network import NetworkConfig, PoseNetwork
+from .network import Network, NetworkConfig, PoseNetwork
+from .person_detector import PersonDetector, PersonDetectorConfig
 from .saffnet import SAFFNet, SAFFNetConfig
 from .srpose import BottomUp, BottomUpConfig, SRPose, SRPoseConfig
 from .stnet import STNet, STNetConfig
 
-CONFIGS: dict[str, Any] = {
+POSE_CONFIGS: dict[str, Any] = {
     **amfacpose.CONFIGS,
     **{f"amfacpose/{row}": config for row, config in amfacpose.ABLATION.items()},  # table 6, R34 at 384x288
     **hrnet.CONFIGS,
@@ -29,10 +30,12 @@ CONFIGS: dict[str, Any] = {
     **stnet.CONFIGS,
     **{f"stnet/{row}": config for row, config in stnet.ABLATION.items()},  # tables IX and X, 256x192
 }
-NETWORKS: dict[type[Any], Callable[[Any], PoseNetwork]] = {
+CONFIGS: dict[str, Any] = {**POSE_CONFIGS, **person_detector.CONFIGS}
+NETWORKS: dict[type[Any], Callable[[Any], Network]] = {
     AMFACPoseConfig: AMFACPose,
     HRNetPoseConfig: HRNetPose,
     MfvPoseConfig: MfvPose,
+    PersonDetectorConfig: PersonDetector,
     SAFFNetConfig: SAFFNet,
     SRPoseConfig: SRPose,
     BottomUpConfig: BottomUp,
@@ -40,7 +43,7 @@ NETWORKS: dict[type[Any], Callable[[Any], PoseNetwork]] = {
 }
 
 
-def build(name: str, **changes: Any) -> PoseNetwork:
+def build(name: str, **changes: Any) -> Network:
     """The named system with fresh weights; `changes` replace fields of its configuration.
 
     Raises ValueError for an unknown name, TypeError for a field that its configuration lacks.
@@ -49,3 +52,11 @@ def build(name: str, **changes: Any) -> PoseNetwork:
         raise ValueError(f"model: there is no definition '{name}'; known: {', '.join(CONFIGS)}")
     config: NetworkConfig = replace(CONFIGS[name], **changes)
     return NETWORKS[type(config)](config)
+
+
+def build_pose(name: str, **changes: Any) -> PoseNetwork:
+    """As `build`, of pose networks alone; ValueError for the name of another."""
+    network = build(name, **changes)
+    if not isinstance(network, PoseNetwork):
+        raise ValueError(f"model: '{name}' is no pose network; known: {', '.join(POSE_CONFIGS)}")
+    return network

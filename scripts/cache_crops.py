@@ -11,6 +11,7 @@ import argparse
 import os
 from pathlib import Path
 
+import _repository  # noqa: F401  (makes model_defs importable)
 from training.cache import SIDE, build
 
 

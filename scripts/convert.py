@@ -21,7 +21,7 @@ import _repository  # noqa: F401  (makes model_defs importable)
 from checkpoints import read_checkpoint, recorded_input_size, state_of
 from export import parse_size, save
 from model_defs.network import PoseNetwork
-from model_defs.registry import CONFIGS, build
+from model_defs.registry import CONFIGS, build_pose
 
 MODELS = tuple(name for name in CONFIGS if name.startswith(("hrnet-", "srpose-", "srpose/")))
 WRAPPER = "module."  # of data-parallel training, once or more
@@ -119,7 +119,7 @@ def fill(name: str, state: Mapping[str, Tensor], **changes: Any) -> PoseNetwork:
     broken = [key for key, value in fitting.items() if not value.isfinite().all()]
     if broken:
         raise ValueError(f"checkpoint: NaN or infinity in {len(broken)} tensors: {_listed(broken)}; expected numbers")
-    model = build(name, **changes).eval()
+    model = build_pose(name, **changes).eval()
     model.drop_training_parts()
     model.load_state_dict({**model.state_dict(), **fitting})
     return model
@@ -127,7 +127,7 @@ def fill(name: str, state: Mapping[str, Tensor], **changes: Any) -> PoseNetwork:
 
 def _on_meta(name: str, **changes: Any) -> PoseNetwork:
     with torch.device("meta"):
-        return build(name, **changes)
+        return build_pose(name, **changes)
 
 
 def _shapes(model: PoseNetwork) -> dict[str, tuple[int, ...]]:

@@ -4,8 +4,8 @@
     python scripts/export.py --all -o FOLDER
 
 Input `image` (batch, 3, H, W), outputs as the codec of the model card names them, all float32 with any batch size;
-opset 17. Without a checkpoint the weights are random, drawn from --seed. The file carries a model card, to which
-`leanpose card` adds the training data, accuracy and licence.
+opset 17. Without a checkpoint the weights are random, drawn from --seed. The file of a pose network carries a model
+card, to which `leanpose card` adds the training data, accuracy and licence; that of a detector what `Detector` reads.
 """
 
 from __future__ import annotations
@@ -25,22 +25,16 @@ from onnx.reference import ReferenceEvaluator
 from torch import nn
 
 import _repository  # noqa: F401  (makes model_defs importable)
-from leanpose import COCO17, InputSpec, KeypointSet, ModelCard
-from leanpose.card import METADATA_KEY
-from leanpose.keypoints import CROWDPOSE14, MPII16
 from model_defs.decoding import DecodedInGraph
 from model_defs.folding import Size
-from model_defs.network import PoseNetwork
+from model_defs.network import Network, PoseNetwork
 from model_defs.registry import CONFIGS, build
-from training.cache import PADDING
-from training.dataset import MEAN, STD
 from training.weights import read_input_size, read_weights, settle
 
 OPSET = 17  # the last one that TensorRT 8.6 reads
 TOLERANCE = 1e-4  # of the output's standard deviation
 EXPLODED = 1e4  # deviation of a random network's outputs from which on rounding alone decides about them
 MOVED_MAXIMA = 0.02  # share of coordinates that rounding may move from one to another of nearly equal maxima
-KEYPOINT_SETS = {len(keypoints): keypoints for keypoints in (COCO17, MPII16, CROWDPOSE14)}
 
 
 def main() -> None:
@@ -70,11 +64,13 @@ def write(name: str, path: Path, options: argparse.Namespace) -> None:
     save(model.eval(), name, path, options.decode_in_graph)
 
 
-def save(model: PoseNetwork, name: str, path: Path, decode_in_graph: bool = False) -> None:
+def save(model: Network, name: str, path: Path, decode_in_graph: bool = False) -> None:
     """Exports `model`, compares the graph with it, writes the file and says how much they differ."""
     graph = export(model, name)
     difference = compare(graph, model)
     if decode_in_graph:
+        if not isinstance(model, PoseNetwork):
+            raise ValueError(f"--decode-in-graph: '{name}' gives no heatmaps; leave it out")
         decoded = DecodedInGraph(model).eval()
         graph = export(decoded, name)
         difference = compare(graph, decoded, MOVED_MAXIMA)
@@ -82,11 +78,10 @@ def save(model: PoseNetwork, name: str, path: Path, decode_in_graph: bool = Fals
     print(f"{path}: {len(graph.graph.node)} operators, differs from PyTorch by {difference:.1e} of the std", flush=True)
 
 
-def export(model: PoseNetwork, name: str) -> onnx.ModelProto:
+def export(model: Network, name: str) -> onnx.ModelProto:
     """The folded graph of `model`, with opset 17, IR version 8 and a batch of any size; `name` becomes the graph's."""
-    config = model.config
-    outputs = model.codec.expected_shapes(config.num_keypoints, config.input_size)
-    shapes: dict[str, tuple[int | None, ...]] = {"image": (3, *config.input_size), **outputs}
+    input_size, outputs = model.config.input_size, model.output_shapes
+    shapes: dict[str, tuple[int | None, ...]] = {"image": (3, *input_size), **outputs}
     file = io.BytesIO()
     with warnings.catch_warnings():
         # torch.export's graphs need a conversion down to opset 17; this exporter writes it as it is
@@ -95,10 +90,10 @@ def export(model: PoseNetwork, name: str) -> onnx.ModelProto:
         warnings.filterwarnings("ignore", "Constant folding - Only steps=1", UserWarning)  # see _precompute
         torch.onnx.export(
             model.folded(),
-            (torch.zeros(2, 3, *config.input_size),),
+            (torch.zeros(2, 3, *input_size),),
             file,  # type: ignore[arg-type]
             input_names=["image"],
-            output_names=[*model.codec.outputs],
+            output_names=[*outputs],
             dynamic_axes={key: {0: "batch"} for key in shapes},
             opset_version=OPSET,
             dynamo=False,
@@ -106,26 +101,10 @@ def export(model: PoseNetwork, name: str) -> onnx.ModelProto:
     graph = onnx.load_from_string(file.getvalue())
     _precompute(graph.graph)
     _tidy(graph, name, shapes)
-    graph.metadata_props.add(key=METADATA_KEY, value=model_card(name, model).to_json())
+    for key, value in model.metadata(name).items():
+        graph.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(graph, full_check=True)
     return graph
-
-
-def model_card(name: str, model: PoseNetwork) -> ModelCard:
-    """How to feed and read the network; the card's name tells the size that it runs at.
-
-    Other numbers of keypoints than those of the known sets get numbers for names and COCO's mean sigma.
-    """
-    count = model.config.num_keypoints
-    keypoints = KEYPOINT_SETS.get(count)
-    if keypoints is None:
-        sigma = sum(COCO17.sigmas) / len(COCO17)
-        keypoints = KeypointSet(tuple(f"keypoint_{i}" for i in range(count)), (), (), (sigma,) * count)
-    height, width = model.config.input_size
-    padding = 1.0 if model.codec.finds_persons else PADDING  # whole pictures come without a margin
-    spec = InputSpec((height, width), "rgb", MEAN, STD, padding, model.transform)
-    system = re.sub(r"-\d+x\d+$", "", name)  # a definition may be trained at another size than its own
-    return ModelCard(f"{system}-{height}x{width}", spec, model.codec, keypoints)
 
 
 def compare(graph: onnx.ModelProto, model: nn.Module, outliers: float = 0.0) -> float:

@@ -25,9 +25,9 @@ from export import compare, export
 from leanpose import COCO17, Estimator, _core
 from leanpose.oks import oks_matrix
 from model_defs.embedding import EmbeddingObjective
+from model_defs.inputs import MEAN, STD
 from model_defs.network import PoseNetwork
-from model_defs.registry import CONFIGS, build
-from training.dataset import MEAN, STD
+from model_defs.registry import POSE_CONFIGS, build_pose
 from training.weights import settle
 
 # The smallest configuration of each system, an input and a count of steps at which it learns in minutes on a CPU.
@@ -58,8 +58,8 @@ def main() -> None:
     options = parser.parse_args()
     failed = []
     for name in options.names:
-        if name not in CONFIGS:
-            raise SystemExit(f"{name}: there is no such definition; known: {', '.join(CONFIGS)}")
+        if name not in POSE_CONFIGS:
+            raise SystemExit(f"{name}: there is no such definition; known: {', '.join(POSE_CONFIGS)}")
         height, width, steps = SMALLEST.get(name, (64, 64, 300))
         height, width = options.input_size or (height, width)
         start = time.perf_counter()
@@ -73,7 +73,7 @@ def main() -> None:
 def learn(name: str, input_size: tuple[int, int], steps: int) -> float:
     """Mean OKS of the figures as the Estimator finds them with the trained and exported network."""
     torch.manual_seed(0)
-    model = build(name, input_size=input_size)
+    model = build_pose(name, input_size=input_size)
     several = model.codec.finds_persons
     images, joints, boxes = draw(np.random.default_rng(0), 2 if several else 1)
     train(model, images, joints, boxes, steps)

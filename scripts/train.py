@@ -1,11 +1,11 @@
-"""Trains a definition of `model_defs` on packed crops (see cache_crops.py); goes on where it stopped.
+"""Trains a definition of `model_defs` on packed crops (see cache_crops.py) or pictures; goes on where it stopped.
 
     python scripts/train.py amfacpose-r18-256x256 --cache CACHE... --dev FOLDER --out RUN --stages 96x72:400000 ...
 
 Each stage is an input size and how many samples to see at it; convolution weights carry over, linear layers that
 depend on the input size are resized or start again. RUN receives last.pt (checkpoint), log.jsonl and, per stage,
 SIZE.pt (averaged weights). With --preset the paper's schedule, batch, optimiser and augmentation are taken; --stages is
-then optional. Bottom-up networks take COCO-format folders as --cache.
+then optional. Bottom-up networks and the person detector take COCO-format folders as --cache.
 
 On several GPUs: torchrun --nproc-per-node 4 scripts/train.py ... Each process takes its share of --batch; all need to
 see the same files.
@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -30,18 +30,21 @@ from torch.utils.data import DataLoader, WeightedRandomSampler
 from tqdm import tqdm
 
 import _repository  # noqa: F401  (makes model_defs importable)
-from leanpose import SimCC
-from model_defs.network import PoseNetwork
+from model_defs.network import Network, PoseNetwork
 from model_defs.objectives import Objective, SimCCObjective
-from model_defs.registry import CONFIGS, build
+from model_defs.registry import CONFIGS, POSE_CONFIGS, build
 from training.augment import Augmentation
 from training.cache import Crops
-from training.dataset import MEAN, STD, LabelWeights, Persons
+from training.dataset import LabelWeights, Persons
+from training.detection import DetectionBenchmark
 from training.evaluation import Benchmark
 from training.pictures import Pictures
 from training.presets import PRESETS, Preset, make_optimiser, parameter_groups, preset_name
 from training.processes import Processes
+from training.scenes import AUGMENTATION, Scenes
 from training.weights import fit_weights, read_weights, restore_statistics
+
+Samples: TypeAlias = Persons | Pictures | Scenes
 
 
 def main() -> None:
@@ -72,17 +75,20 @@ class Run:
         self.preset: Preset | None = options.preset
         self.augmentation = self.preset.augmentation if self.preset else Augmentation()
         network = build(options.model)
-        self.transform = network.transform
-        folders = [folder for folder, _ in options.cache]
-        if network.codec.finds_persons:
-            self.data: Crops | Pictures = Pictures(folders, network.config.input_size, self.augmentation)
+        folders, input_size = [folder for folder, _ in options.cache], network.config.input_size
+        self.data: Crops | Pictures | Scenes
+        if not isinstance(network, PoseNetwork):
+            self.data = Scenes(folders, input_size, AUGMENTATION)
+        elif network.codec.finds_persons:
+            self.data = Pictures(folders, input_size, self.augmentation)
         else:
+            self.transform = network.transform
             self.data = Crops(folders)
         if options.stages is None:
             assert self.preset is not None
-            options.stages = [(network.config.input_size, self.preset.epochs * len(self.data))]
+            options.stages = [(input_size, self.preset.epochs * len(self.data))]
         self.stage = self.seen = self.total = 0
-        self.mean, self.std = torch.tensor(MEAN, device=device), torch.tensor(STD, device=device)
+        self.mean, self.std = torch.tensor(network.mean, device=device), torch.tensor(network.std, device=device)
         self.weights: dict[str, Tensor] | None = None
         self.state: dict[str, Any] = {}
         last = options.out / "last.pt"
@@ -107,9 +113,7 @@ class Run:
         if isinstance(objective, SimCCObjective):
             objective.smoothing = options.targets == "smoothing"
         outputs_of = torch.compile(model.training_outputs) if options.compile else model.training_outputs
-        benchmark = None
-        if options.dev and self.processes.first and not model.codec.finds_persons:
-            benchmark = Benchmark(options.dev, input_size, model.transform)
+        benchmark = _benchmark(model, options.dev) if options.dev and self.processes.first else None
         saved = time.monotonic()
         evaluated = self.seen
         running = math.nan
@@ -137,11 +141,7 @@ class Run:
             last = self.seen >= samples
             if benchmark and (last or self.seen - evaluated >= options.evaluate_every):
                 evaluated = self.seen
-                codec = model.codec
-                if isinstance(codec, SimCC):  # the rule and temperature that calibrate.py found; they rank persons
-                    codec = replace(codec, score_rule="mean", temperature=0.02)
-                accuracy = benchmark.average_precision(average, self.device, codec)
-                self._log(size=size, loss=running, lr=rate, **accuracy)
+                self._log(size=size, loss=running, lr=rate, **benchmark.statistics(average, self.device))
             if last or time.monotonic() - saved > 60 * options.save_minutes:
                 saved = time.monotonic()
                 self._save(index, model, average, optimiser)
@@ -151,14 +151,12 @@ class Run:
         self._write(f"{size}.pt", state)
         self.stage, self.seen = index + 1, 0
 
-    def dataset(self, input_size: tuple[int, int]) -> Persons | Pictures:
-        if isinstance(self.data, Pictures):
-            return replace(self.data, input_size=input_size)
-        return Persons(self.data, input_size, self.augmentation, LabelWeights(), self.transform)
+    def dataset(self, input_size: tuple[int, int]) -> Samples:
+        if isinstance(self.data, Crops):
+            return Persons(self.data, input_size, self.augmentation, LabelWeights(), self.transform)
+        return replace(self.data, input_size=input_size)
 
-    def prepare(
-        self, input_size: tuple[int, int], samples: Persons | Pictures
-    ) -> tuple[PoseNetwork, PoseNetwork, torch.optim.Optimizer]:
+    def prepare(self, input_size: tuple[int, int], samples: Samples) -> tuple[Network, Network, torch.optim.Optimizer]:
         """The model, its running average and the optimiser, as the checkpoint or the stage before left them."""
         options = self.options
         model = build(options.model, input_size=input_size)
@@ -201,7 +199,7 @@ class Run:
         optimiser.step()
         return float(loss.detach())
 
-    def _batches(self, dataset: Persons | Pictures, samples: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def _batches(self, dataset: Samples, samples: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """This process's batches until the stage has seen its samples, each cache drawn by its weight."""
         share = self.options.batch // self.processes.size
         batches = math.ceil((samples - self.seen) / self.options.batch)
@@ -218,7 +216,7 @@ class Run:
             pin_memory=self.device.type == "cuda",
         )
 
-    def _save(self, stage: int, model: PoseNetwork, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    def _save(self, stage: int, model: Network, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         state = {
             "config": self.options.model,
             "input_size": list(model.config.input_size),
@@ -242,6 +240,14 @@ class Run:
         entry = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), "seen": self.seen, "total": self.total, **values}
         with (self.options.out / "log.jsonl").open("a") as file:
             file.write(json.dumps({k: round(v, 6) if isinstance(v, float) else v for k, v in entry.items()}) + "\n")
+
+
+def _benchmark(model: Network, folder: Path) -> Benchmark | DetectionBenchmark | None:
+    """What measures the model while it trains; nothing does for bottom-up networks."""
+    input_size = model.config.input_size
+    if not isinstance(model, PoseNetwork):
+        return DetectionBenchmark(folder, input_size)
+    return None if model.codec.finds_persons else Benchmark(folder, input_size, model.codec, model.transform)
 
 
 def _learning_rate(options: argparse.Namespace, seen: int, samples: int, *, first: bool) -> float:
@@ -279,9 +285,13 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         nargs="+",
         required=True,
         metavar="DIR[:WEIGHT]",
-        help="folders written by cache_crops.py, and how often their persons are drawn (1)",
+        help="folders written by cache_crops.py, and how often their persons (or pictures) are drawn (1)",
     )
-    parser.add_argument("--dev", type=Path, help="COCO-format folder for AP with ground-truth boxes")
+    parser.add_argument(
+        "--dev",
+        type=Path,
+        help="COCO-format folder for AP with ground-truth boxes, or of the boxes that a detector finds",
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--stages", type=_stage, nargs="+", metavar="HxW:SAMPLES", help="needed without --preset")
     parser.add_argument("--preset", choices=("auto", *PRESETS), help="train as the paper does; auto: the model's own")
@@ -301,6 +311,8 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if not options.stages and not options.preset:
         parser.error("give --stages, or --preset for the paper's own schedule")
+    if options.preset and options.model not in POSE_CONFIGS:
+        parser.error(f"--preset: {options.model} has no paper to follow; give --stages")
     usual: dict[str, Any] = {"targets": "gaussian", "batch": 64, "lr": 2e-3, "weight_decay": 0.02}
     if options.preset:
         preset = PRESETS[preset_name(options.model) if options.preset == "auto" else options.preset]

@@ -235,9 +235,8 @@ def test_the_exported_graph_equals_pytorch(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("keypoints", [COCO17, MPII16, CROWDPOSE14])
 def test_the_card_names_the_keypoints_of_a_known_set(keypoints: Any) -> None:
-    script = pytest.importorskip("export", reason="exporting needs onnx: pip install 'leanpose[export]'")
     model = build("saffnet-mpii-256x256", num_keypoints=len(keypoints), width=8)
-    card = script.model_card("saffnet-mpii-256x256", model)
+    card = model.card("saffnet-mpii-256x256")
     assert (card.name, card.keypoints, card.codec) == ("saffnet-mpii-256x256", keypoints, model.codec)
 
 

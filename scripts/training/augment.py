@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from .cache import PADDING
+from model_defs.inputs import PADDING
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,12 @@ def is_flipped(matrix: NDArray[np.float64]) -> bool:
     return bool(np.linalg.det(matrix[:, :2]) < 0)
 
 
-def warp(image: NDArray[np.uint8], matrix: NDArray[np.float64], input_size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Bilinear sampling without smoothing, as at inference."""
-    height, width = input_size
-    warped = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+def warp(
+    image: NDArray[np.uint8], matrix: NDArray[np.float64], input_size: tuple[int, int], border: float = 0.0
+) -> NDArray[np.uint8]:
+    """Bilinear sampling without smoothing, as at inference; the grey level `border` outside the picture."""
+    (height, width), flags = input_size, cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    warped = cv2.warpAffine(image, matrix, (width, height), flags=flags, borderValue=(border, border, border))
     return warped.astype(np.uint8, copy=False)
 
 

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leanpose import load_image
+from model_defs.inputs import PADDING
 
 from .annotations import labelled_persons
 
-PADDING = 1.25
 ROOM = 1.6  # crop side over padded box side: what scaling by 1.3 and most rotations bring into view
 SIDE = 416  # pixels: a padded person of 260, for inputs up to 256 high
 CHUNK_BYTES = 60 * 2**20

@@ -16,7 +16,6 @@ from leanpose import COCO17
 from .augment import Augmentation, is_flipped, recolour, sample_transform, warp
 from .cache import Crops, Labels
 
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet's, red, green, blue
 FLIP_INDEX = COCO17.flip_index
 
 

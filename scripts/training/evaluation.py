@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,18 +10,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from leanpose import COCO17, Poses, _core, load_image
+from leanpose import COCO17, Poses, SimCC, _core, load_image
 from leanpose.codecs import Codec
+from model_defs.inputs import MEAN, PADDING, STD
 from scoring import STATISTICS, load_truth, score
-
-from .cache import PADDING
-from .dataset import MEAN, STD
 
 
 class Benchmark:
     """The persons of one folder, cut out once for one input size, as inference cuts them out."""
 
-    def __init__(self, folder: Path, input_size: tuple[int, int], transform: Literal["plain", "udp"] = "plain") -> None:
+    def __init__(
+        self, folder: Path, input_size: tuple[int, int], codec: Codec, transform: Literal["plain", "udp"] = "plain"
+    ) -> None:
+        # the rule and temperature that calibrate.py found; they rank persons
+        self.codec = replace(codec, score_rule="mean", temperature=0.02) if isinstance(codec, SimCC) else codec
         self.truth = load_truth(folder)
         self.persons: list[tuple[int, list[float]]] = []  # picture and box
         crops, transforms = [], []
@@ -33,13 +36,13 @@ class Benchmark:
         self.crops, self.transforms = torch.from_numpy(np.concatenate(crops)), np.concatenate(transforms)
 
     @torch.no_grad()
-    def average_precision(self, model: nn.Module, device: torch.device, codec: Codec) -> dict[str, float]:
-        """COCO's statistics; the model takes normalised batches and gives what `codec` decodes."""
+    def statistics(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """COCO's; the model takes normalised batches and gives what the codec decodes."""
         results: list[dict[str, Any]] = []
         for start in range(0, len(self.crops), 64):
             part = slice(start, start + 64)
             outputs = [output.float().cpu().numpy() for output in model(self.crops[part].to(device))]
-            decoded = codec.decode(outputs, self.transforms[part])
+            decoded = self.codec.decode(outputs, self.transforms[part])
             pictures, boxes = zip(*self.persons[part], strict=True)
             ones = np.ones(len(boxes), np.float32)
             poses = Poses(decoded.xy, decoded.scores, np.array(boxes, np.float32), ones, COCO17)

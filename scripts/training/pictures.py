@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from leanpose import load_image
+from model_defs.inputs import PADDING
 
 from .annotations import labelled_persons
 from .augment import Augmentation, is_flipped, recolour, sample_transform, warp
-from .cache import PADDING
 from .dataset import FLIP_INDEX
 
 MOST_PERSONS = 30  # of one picture, as in HigherHRNet's training; further ones are left out

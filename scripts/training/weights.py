@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from model_defs.folding import Norm, unfold
-from model_defs.network import PoseNetwork
-from model_defs.registry import build
+from model_defs.network import Network
+from model_defs.registry import POSE_CONFIGS, build
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -93,7 +93,7 @@ def restore_statistics(model: nn.Module, images: Tensor) -> None:
 
 
 @torch.no_grad()
-def settle(model: PoseNetwork, images: Tensor, rounds: int = 3) -> None:
+def settle(model: Network, images: Tensor, rounds: int = 3) -> None:
     """Gives batch norms the statistics of their inputs for `images`; the model is left in training mode."""
     for norm in (module for module in model.modules() if isinstance(module, Norm)):
         norm.reset_running_stats()
@@ -115,9 +115,12 @@ def _read_onnx(path: Path) -> dict[str, Tensor]:
     weights = {entry.name: torch.from_numpy(onnx.numpy_helper.to_array(entry).copy()) for entry in graph.initializer}
     weights = {name: value.float() if value.dtype == torch.float16 else value for name, value in weights.items()}
     _, _, height, width = _lengths(graph.input[0])
-    _, keypoints, *lengths = _lengths(graph.output[0])
-    bins = {"split_ratio": lengths[0] // width} if len(lengths) == 1 else {}  # SimCC, or heatmaps
-    model = build(graph.name, input_size=(height, width), num_keypoints=keypoints, **bins)
+    changes: dict[str, Any] = {"input_size": (height, width)}
+    if graph.name in POSE_CONFIGS:
+        _, changes["num_keypoints"], *lengths = _lengths(graph.output[0])
+        if len(lengths) == 1:  # SimCC, or heatmaps
+            changes["split_ratio"] = lengths[0] // width
+    model = build(graph.name, **changes)
     return unfold(weights, model, (height, width))
 
 
