@@ -24,11 +24,7 @@ from .losses import KLDiscretLoss
 from .network import PoseNetwork
 from .objectives import SimCCObjective
 
-STAGE_WIDTHS = (64, 128, 256, 512)
-STEM_WIDTHS = (32, 36, 64)
 STEM_COORDINATES = (True, False, True)  # section 3.1: 3x3 convolutions interleaved with CoordConv2d
-LATERAL_WIDTH = 80
-FUSED_WIDTH = 320
 EMBEDDING = 2
 HIDDEN_WIDTH = 208
 SE_REDUCTION = 4
@@ -42,6 +38,10 @@ class AMFACPoseConfig:
     input_size: tuple[int, int]  # height, width
     num_keypoints: int = 17
     split_ratio: int = 2  # k of equation 18
+    stem_widths: tuple[int, int, int] = (32, 36, 64)
+    stage_widths: tuple[int, int, int, int] = (64, 128, 256, 512)
+    lateral_width: int = 80  # of the pyramid's levels
+    fused_width: int = 320  # of what it gives
     afpn: bool = True
     dgcb: bool = True
     scrm: bool = True
@@ -59,6 +59,16 @@ CONFIGS = {
     "amfacpose-r34-256x256": AMFACPoseConfig(RESNET34, (256, 256)),
     "amfacpose-r18-384x288": AMFACPoseConfig(RESNET18, (384, 288)),
     "amfacpose-r18-256x256": AMFACPoseConfig(RESNET18, (256, 256)),
+}
+NANO = {  # ours, not the paper's: the same modules, half as wide
+    "amfacpose-nano-256x192": AMFACPoseConfig(
+        RESNET18,
+        (256, 192),
+        stem_widths=(16, 18, 32),
+        stage_widths=(32, 64, 128, 256),
+        lateral_width=40,
+        fused_width=160,
+    )
 }
 _BASELINE = CONFIGS["amfacpose-r34-384x288"].without_modules()
 ABLATION = {
@@ -182,11 +192,12 @@ class AdaptiveFeaturePyramid(nn.Module):
     linear and the DGCB masks are constant over the picture, so the result is the same at a fraction of the work.
     """
 
-    def __init__(self, dgcb: bool, resize_first: bool = False) -> None:
+    def __init__(self, config: AMFACPoseConfig, resize_first: bool = False) -> None:
         super().__init__()
-        self.lateral = nn.ModuleList(nn.Conv2d(c, LATERAL_WIDTH, 1) for c in STAGE_WIDTHS)
-        self.dgcb = nn.ModuleList(DualGateContext(LATERAL_WIDTH) for _ in STAGE_WIDTHS) if dgcb else None
-        self.fuse = nn.Conv2d(LATERAL_WIDTH * len(STAGE_WIDTHS), FUSED_WIDTH, 1)
+        self.config, width = config, config.lateral_width
+        self.lateral = nn.ModuleList(nn.Conv2d(c, width, 1) for c in config.stage_widths)
+        self.dgcb = nn.ModuleList(DualGateContext(width) for _ in config.stage_widths) if config.dgcb else None
+        self.fuse = nn.Conv2d(width * len(config.stage_widths), config.fused_width, 1)
         self.resize_first = resize_first
 
     def forward(self, stages: list[Tensor]) -> Tensor:
@@ -218,7 +229,7 @@ class AMFACPose(PoseNetwork):
         self.config = config
         stem: list[nn.Module] = []
         channels = 3
-        for i, (width, coordinates) in enumerate(zip(STEM_WIDTHS, STEM_COORDINATES, strict=True)):
+        for i, (width, coordinates) in enumerate(zip(config.stem_widths, STEM_COORDINATES, strict=True)):
             stride = 2 if i == 0 else 1
             if coordinates and config.coord:
                 stem.append(CoordConv2d(channels, width, stride))
@@ -229,7 +240,7 @@ class AMFACPose(PoseNetwork):
         self.stem = nn.Sequential(*stem)
 
         self.stages = nn.ModuleList()
-        for i, (count, width) in enumerate(zip(config.blocks, STAGE_WIDTHS, strict=True)):
+        for i, (count, width) in enumerate(zip(config.blocks, config.stage_widths, strict=True)):
             blocks: list[nn.Module] = []
             for j in range(count):
                 blocks.append(BasicBlock(channels, width, 2 if i and not j else 1, config.scrm))
@@ -238,8 +249,8 @@ class AMFACPose(PoseNetwork):
                 blocks.append(SqueezeExcitation(width))
             self.stages.append(nn.Sequential(*blocks))
 
-        self.afpn = AdaptiveFeaturePyramid(config.dgcb) if config.afpn else None
-        fused = FUSED_WIDTH if config.afpn else STAGE_WIDTHS[-1]
+        self.afpn = AdaptiveFeaturePyramid(config) if config.afpn else None
+        fused = config.fused_width if config.afpn else config.stage_widths[-1]
         self.embed = nn.Conv2d(fused, config.num_keypoints * EMBEDDING, 1)
         height, width = config.input_size
         for _ in range(4):  # four halvings, each rounding up as a padded 3x3 convolution does

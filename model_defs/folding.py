@@ -167,7 +167,7 @@ class FoldedPyramid(AdaptiveFeaturePyramid):
     """AFPN for one input size: resizes before its 1x1 convolutions, by constant factors."""
 
     def __init__(self, source: AdaptiveFeaturePyramid, sizes: list[Size]) -> None:
-        super().__init__(source.dgcb is not None, resize_first=True)
+        super().__init__(source.config, resize_first=True)
         self.lateral, self.dgcb, self.fuse = source.lateral, source.dgcb, source.fuse
         self.factors = [[_factor(*lengths) for lengths in zip(size, sizes[-1], strict=True)] for size in sizes]
 

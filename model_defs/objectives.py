@@ -32,12 +32,16 @@ class SimCCObjective(Objective):
         joints = COCO17_JOINT_WEIGHTS if num_keypoints == len(COCO17_JOINT_WEIGHTS) else (1.0,) * num_keypoints
         self.loss = KLDiscretLoss(joint_weights=joints)
 
-    def forward(self, outputs: Sequence[Tensor], keypoints: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, outputs: Sequence[Tensor], keypoints: Tensor, weights: Tensor, *teacher: Tensor) -> Tensor:
+        """As usual, with a second target where given: a teacher's x and y (B, K, bins) and their weights (B, K)."""
         bins = keypoints * self.split_ratio
         make = smoothed_bins if self.smoothing else gaussian_bins
         x, y = outputs
         targets = make(bins[..., 0], x.shape[-1]), make(bins[..., 1], y.shape[-1])
         loss: Tensor = self.loss((x, y), targets, weights)
+        if teacher:
+            across, down, certainty = teacher
+            loss = loss + self.loss((x, y), (across, down), certainty)
         return loss
 
 

@@ -18,6 +18,7 @@ from .stnet import STNet, STNetConfig
 
 POSE_CONFIGS: dict[str, Any] = {
     **amfacpose.CONFIGS,
+    **amfacpose.NANO,
     **{f"amfacpose/{row}": config for row, config in amfacpose.ABLATION.items()},  # table 6, R34 at 384x288
     **hrnet.CONFIGS,
     **mfvpose.CONFIGS,

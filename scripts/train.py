@@ -30,6 +30,7 @@ from torch.utils.data import DataLoader, WeightedRandomSampler
 from tqdm import tqdm
 
 import _repository  # noqa: F401  (makes model_defs importable)
+from leanpose import SimCC
 from model_defs.network import Network, PoseNetwork
 from model_defs.objectives import Objective, SimCCObjective
 from model_defs.registry import CONFIGS, POSE_CONFIGS, build
@@ -37,6 +38,7 @@ from training.augment import Augmentation
 from training.cache import Crops
 from training.dataset import LabelWeights, Persons
 from training.detection import DetectionBenchmark
+from training.distillation import Teacher
 from training.evaluation import Benchmark
 from training.pictures import Pictures
 from training.presets import PRESETS, Preset, make_optimiser, parameter_groups, preset_name
@@ -75,6 +77,7 @@ class Run:
         self.preset: Preset | None = options.preset
         self.augmentation = self.preset.augmentation if self.preset else Augmentation()
         network = build(options.model)
+        self.teacher = self._teacher(network)
         folders, input_size = [folder for folder, _ in options.cache], network.config.input_size
         self.data: Crops | Pictures | Scenes
         if not isinstance(network, PoseNetwork):
@@ -122,14 +125,14 @@ class Run:
         bar = tqdm(total=samples, initial=self.seen, desc=size, unit="img", smoothing=0.05, disable=quiet)
         statistics = [b for name, b in model.named_buffers() if name.endswith(("running_mean", "running_var"))]
         model.train()
-        for pictures, points, weights in self._batches(samples_of, samples):
+        for pictures, *labels in self._batches(samples_of, samples):
             if self.preset:
                 rate = self.preset.rate_after(self.seen / len(self.data))
             else:
                 rate = _learning_rate(options, self.seen, samples, first=index == 0)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            loss = self.step(outputs_of, objective, optimiser, pictures, points, weights)
+            loss = self.step(outputs_of, objective, optimiser, pictures, labels)
             self.processes.average(statistics)
             running = loss if math.isnan(running) else 0.98 * running + 0.02 * loss
             self.seen += options.batch
@@ -151,9 +154,21 @@ class Run:
         self._write(f"{size}.pt", state)
         self.stage, self.seen = index + 1, 0
 
+    def _teacher(self, network: Network) -> Teacher | None:
+        """The model that --teacher names."""
+        path = self.options.teacher
+        if path is None:
+            return None
+        if not isinstance(network, PoseNetwork) or not isinstance(network.codec, SimCC):
+            raise SystemExit(f"--teacher: {self.options.model} has no distributions over bins; only SimCC networks do")
+        teacher = Teacher(path, network.codec.split_ratio)
+        teacher.check()
+        return teacher
+
     def dataset(self, input_size: tuple[int, int]) -> Samples:
         if isinstance(self.data, Crops):
-            return Persons(self.data, input_size, self.augmentation, LabelWeights(), self.transform)
+            weights = LabelWeights(teacher_weight=self.options.teacher_weight)
+            return Persons(self.data, input_size, self.augmentation, weights, self.transform, self.teacher)
         return replace(self.data, input_size=input_size)
 
     def prepare(self, input_size: tuple[int, int], samples: Samples) -> tuple[Network, Network, torch.optim.Optimizer]:
@@ -183,14 +198,13 @@ class Run:
         objective: Objective,
         optimiser: torch.optim.Optimizer,
         pictures: Tensor,
-        points: Tensor,
-        weights: Tensor,
+        labels: Sequence[Tensor],
     ) -> float:
         """One step along the mean gradient of all processes' samples; the loss of this one's."""
         batch = ((pictures.to(self.device) - self.mean) / self.std).permute(0, 3, 1, 2)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bf16):
             outputs = outputs_of(batch)
-        loss = objective(outputs, points.to(self.device), weights.to(self.device))
+        loss = objective(outputs, *(label.to(self.device) for label in labels))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         trained = [p for group in optimiser.param_groups for p in group["params"]]
@@ -199,7 +213,7 @@ class Run:
         optimiser.step()
         return float(loss.detach())
 
-    def _batches(self, dataset: Samples, samples: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def _batches(self, dataset: Samples, samples: int) -> Iterator[Sequence[Tensor]]:
         """This process's batches until the stage has seen its samples, each cache drawn by its weight."""
         share = self.options.batch // self.processes.size
         batches = math.ceil((samples - self.seen) / self.options.batch)
@@ -297,6 +311,17 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--preset", choices=("auto", *PRESETS), help="train as the paper does; auto: the model's own")
     parser.add_argument("--init", type=Path, help="start from the weights of a .pt checkpoint or an exported .onnx")
     parser.add_argument("--targets", choices=("gaussian", "smoothing"), help="of SimCC networks (gaussian)")
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        help="SimCC .onnx of COCO-17 keypoints whose distributions for every sample are targets of SimCC networks too",
+    )
+    parser.add_argument(
+        "--teacher-weight",
+        type=float,
+        default=LabelWeights.teacher_weight,
+        help="of what a teacher found, times its score; 0: labels alone (%(default)s)",
+    )
     parser.add_argument("--batch", type=int, help="pictures per step, of all processes together (64)")
     parser.add_argument("--lr", type=float, help="largest learning rate (2e-3)")
     parser.add_argument("--weight-decay", type=float, help="of matrices and kernels (0.02)")

@@ -61,6 +61,13 @@ def test_every_published_system_is_in_the_registry() -> None:
         build("amfacpose")
 
 
+def test_nano_has_the_same_modules_at_half_the_width() -> None:
+    whole, nano = build("amfacpose-r18-256x256", input_size=(256, 192)), build("amfacpose-nano-256x192")
+    assert [type(module) for module in nano.modules()] == [type(module) for module in whole.modules()]
+    cost = count(nano, (256, 192))
+    assert (round(cost.parameters / 1e6, 3), round(cost.macs / 1e9, 3)) == (0.856, 0.392)
+
+
 @pytest.mark.parametrize(
     ("switch", "kind"),
     [

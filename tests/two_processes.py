@@ -43,7 +43,8 @@ def the_gradient_is_that_of_both(run: Run, size: tuple[int, int]) -> None:
         for _ in range(2)
     ]
     model.train()
-    run.step(model.training_outputs, model.objective, optimiser, *batches[run.processes.rank])
+    pictures, *labels = batches[run.processes.rank]
+    run.step(model.training_outputs, model.objective, optimiser, pictures, labels)
 
     gradients = [gradient(run, copy.deepcopy(reference).train(), *batch) for batch in batches]
     for parameter, first, second in zip(reference.parameters(), *gradients, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from leanpose import COCO17
 
 from .augment import Augmentation, is_flipped, recolour, sample_transform, warp
 from .cache import Crops, Labels
+from .distillation import Teacher
 
 FLIP_INDEX = COCO17.flip_index
 
@@ -27,6 +28,10 @@ class LabelWeights:
     teacher_least: float = 0.35  # teacher scores below it give no target
     noisy_floor: float = 0.3  # weight of a noisy label that no joint of the teacher confirms
 
+    def of_teacher(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Weights of targets that come from the teacher alone."""
+        return np.where(scores > self.teacher_least, self.teacher_weight * scores, 0).astype(np.float32)
+
 
 def targets(labels: Labels, index: int, label_weights: LabelWeights) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Points (K, 2) in pixels of the crop and weights (K,): the label where there is one, else the teacher's."""
@@ -34,15 +39,16 @@ def targets(labels: Labels, index: int, label_weights: LabelWeights) -> tuple[ND
     labelled = label[:, 2] > 0
     points = np.where(labelled[:, None], label[:, :2], teacher[:, :2])
     noisy = label_weights.noisy_floor + (1 - label_weights.noisy_floor) * labels.agreement[index]
-    score = teacher[:, 2]
-    weights = np.where(
-        labelled, noisy, np.where(score > label_weights.teacher_least, label_weights.teacher_weight * score, 0.0)
-    )
+    weights = np.where(labelled, noisy, label_weights.of_teacher(teacher[:, 2]))
     return points.astype(np.float32), weights.astype(np.float32)
 
 
-class Persons(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Samples (picture (H, W, 3) uint8 RGB, points (K, 2) float32 in input pixels, weights (K,) float32)."""
+class Persons(Dataset[tuple[Tensor, ...]]):
+    """Samples (picture (H, W, 3) uint8 RGB, points (K, 2) float32 in input pixels, weights (K,) float32).
+
+    With a teacher its distributions of x and y (K, bins) and their weights (K,) follow, all float32; what it found
+    before then gives no points.
+    """
 
     def __init__(
         self,
@@ -51,19 +57,21 @@ class Persons(Dataset[tuple[Tensor, Tensor, Tensor]]):
         augmentation: Augmentation,
         label_weights: LabelWeights,
         transform: Literal["plain", "udp"] = "plain",
+        teacher: Teacher | None = None,
     ) -> None:
         self.crops, self.input_size, self.augmentation = crops, input_size, augmentation
-        self.label_weights, self.transform = label_weights, transform
+        self.label_weights, self.transform, self.teacher = label_weights, transform, teacher
+        self.point_weights = label_weights if teacher is None else replace(label_weights, teacher_weight=0.0)
 
     def __len__(self) -> int:
         return len(self.crops)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         rng = np.random.default_rng(int(torch.randint(2**62, (1,))))
         # Half of the time the smoothing of a halved crop stands for photographs that are softer than they are large.
         soft = rng.random() < 0.5
         image, factor = self.crops.image(index, max(self.input_size)) if soft else self.crops.image(index)
-        points, weights = targets(self.crops.labels, index, self.label_weights)
+        points, weights = targets(self.crops.labels, index, self.point_weights)
         # Halving maps pixel edges to pixel edges; centres lie at integers.
         points = (points + 0.5) * factor - 0.5
         box = (self.crops.labels.boxes[index] + 0.5) * factor - 0.5
@@ -78,8 +86,8 @@ class Persons(Dataset[tuple[Tensor, Tensor, Tensor]]):
         height, width = self.input_size
         inside = (points >= -0.5).all(1) & (points[:, 0] < width - 0.5) & (points[:, 1] < height - 0.5)
         rgb = np.ascontiguousarray(picture[..., ::-1])
-        return (
-            torch.from_numpy(rgb),
-            torch.from_numpy(points.astype(np.float32)),
-            torch.from_numpy(np.where(inside, weights, 0).astype(np.float32)),
-        )
+        labels = [points.astype(np.float32), np.where(inside, weights, 0).astype(np.float32)]
+        if self.teacher is not None:
+            across, down, score = self.teacher(image, matrix, self.input_size)
+            labels += [across, down, self.label_weights.of_teacher(score)]
+        return torch.from_numpy(rgb), *(torch.from_numpy(label) for label in labels)
