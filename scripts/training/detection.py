@@ -13,10 +13,10 @@ from torch import nn
 from detection_scoring import Results, load_persons
 from leanpose import _core, load_image
 
-from .scenes import BORDER
+from .scenes import BORDER, FAMILY
 
 LEAST_SCORE = 0.01  # of boxes that are looked at
-SUPPRESSION = 0.5  # overlap from which on the better of two boxes stays, that of the SDK's family "yolov8"
+SUPPRESSION = 1.0 if FAMILY.nms is None else FAMILY.nms  # overlap from which on the better of two boxes stays
 BATCH = 32
 
 
@@ -31,7 +31,7 @@ class DetectionBenchmark:
             image = load_image(path)
             normalization, border = ((0, 0, 0), (1, 1, 1)), (BORDER, BORDER, BORDER)
             picture, transform = _core.letterbox(
-                image, input_size, *normalization, "rgb", border, resize="letterbox_center", dtype="uint8"
+                image, input_size, *normalization, FAMILY.color, border, resize=FAMILY.resize, dtype="uint8"
             )
             pictures.append(picture)
             self.transforms.append(transform)

@@ -35,9 +35,14 @@ class Benchmark:
             self.persons += [(picture, box) for box in boxes]
         self.crops, self.transforms = torch.from_numpy(np.concatenate(crops)), np.concatenate(transforms)
 
-    @torch.no_grad()
     def statistics(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """COCO's; the model takes normalised batches and gives what the codec decodes."""
+        statistics = score(self.truth, self.results(model, device), resamplings=0)
+        return {name: statistics[name] for name in STATISTICS}
+
+    @torch.no_grad()
+    def results(self, model: nn.Module, device: torch.device) -> list[dict[str, Any]]:
+        """What the model finds, as COCO results in the order of `persons`."""
         results: list[dict[str, Any]] = []
         for start in range(0, len(self.crops), 64):
             part = slice(start, start + 64)
@@ -49,5 +54,4 @@ class Benchmark:
             results += [
                 entry for person, picture in zip(poses, pictures, strict=True) for entry in person.to_coco(picture)
             ]
-        statistics = score(self.truth, results, resamplings=0)
-        return {name: statistics[name] for name in STATISTICS}
+        return results

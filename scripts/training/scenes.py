@@ -15,11 +15,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from leanpose import load_image
+from leanpose.detection.families import FAMILIES
 
 from .annotations import boxed_persons
 from .augment import Augmentation, recolour, warp
 
-BORDER = 114.0  # grey level around the picture, as the SDK's detectors have it
+FAMILY = FAMILIES["yolov8"]  # how the SDK will run what is trained
+BORDER = FAMILY.pad  # grey level around the picture
 LEAST_SIDE = 4.0  # pixels of the input; what is smaller, or shows less of the person than this share, teaches nothing
 LEAST_SHARE = 0.25
 # a person is as often large as small; pictures keep their proportions, and what they show stays upright
