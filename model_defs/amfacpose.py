@@ -20,6 +20,7 @@ from torch.nn import functional
 from leanpose import SimCC
 
 from .activations import Mish
+from .layers import Depthwise
 from .losses import KLDiscretLoss
 from .network import PoseNetwork
 from .objectives import SimCCObjective
@@ -106,7 +107,7 @@ class CoordConv2d(nn.Module):
 def separable(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
     """Depthwise separable convolution (equations 3 and 4)."""
     return nn.Sequential(
-        nn.Conv2d(in_channels, in_channels, 3, stride, 1, groups=in_channels, bias=False),
+        Depthwise(in_channels, stride),
         nn.Conv2d(in_channels, out_channels, 1, bias=False),
     )
 

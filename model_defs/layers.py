@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -28,3 +29,17 @@ class Pointwise(nn.Linear):
         convolution.weight = nn.Parameter(self.weight[..., None, None])
         convolution.bias = self.bias
         return convolution
+
+
+class Depthwise(nn.Conv2d):
+    """A 3x3 convolution of each channel by itself."""
+
+    def __init__(self, channels: int, stride: int = 1) -> None:
+        super().__init__(channels, channels, 3, stride, 1, groups=channels, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride == (1, 1) or x.device.type != "cpu":
+            return super().forward(x)
+        # oneDNN takes ten times as long for the gradient of one with a stride in bfloat16 as in float32
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.float())
