@@ -11,6 +11,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the definitions need PyTorch: pip install 'leanpose[export]'")
 
+from torch.nn import functional
+
 from model_defs.activations import Mish
 from model_defs.amfacpose import (
     ABLATION,
@@ -23,6 +25,7 @@ from model_defs.amfacpose import (
     SqueezeExcitation,
 )
 from model_defs.counting import count
+from model_defs.layers import Depthwise
 from model_defs.losses import COCO17_JOINT_WEIGHTS, KLDiscretLoss, gaussian_bins, smoothed_bins
 from model_defs.registry import build
 
@@ -223,3 +226,14 @@ def test_the_loss_is_least_at_the_target() -> None:
     assert float(KLDiscretLoss()((right, right), (target, target), weights)) == pytest.approx(0, abs=1e-6)
     wrong = right.roll(1, -1)
     assert float(KLDiscretLoss()((right, wrong), (target, target), weights)) > 0.01
+
+
+def test_strided_depthwise_convolutions_keep_float32_under_autocast() -> None:
+    torch.manual_seed(0)
+    strided, dense = Depthwise(4, 2), Depthwise(4)
+    x = torch.randn(2, 4, 9, 8)
+    reference = functional.conv2d(x, strided.weight, None, 2, 1, 1, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert dense(x).dtype == torch.bfloat16
+        torch.testing.assert_close(strided(x), reference)
+    torch.testing.assert_close(strided(x), reference)
