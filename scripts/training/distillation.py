@@ -45,7 +45,17 @@ class Teacher:
         across, down = width / spec.size[1], height / spec.size[0]  # pixels of the student's input per teacher's
         # Edges of one input lie on those of the other; centres lie at integers.
         finer = np.array([[across, 0, across / 2 - 0.5], [0, down, down / 2 - 0.5], [0, 0, 1]])
-        batch = _core.crop(image, (matrix @ finer)[None], spec.size, spec.mean, spec.std, spec.color)
+        batch = _core.crop(
+            image,
+            (matrix @ finer)[None],
+            spec.size,
+            spec.mean,
+            spec.std,
+            spec.color,
+            (spec.border,) * 3,
+            dtype=model.crop_dtype,
+            layout=spec.layout,
+        )
         x, y = (_densities(output[0], codec.temperature) for output in model.run(batch))
         return (
             _resampled(x, codec.split_ratio, round(width * self.split_ratio), self.split_ratio, across),
