@@ -10,7 +10,13 @@ import zipfile
 from pathlib import Path
 
 LARGEST = 20e6  # bytes
-NEEDED = ("leanpose/__init__.py", "leanpose/py.typed", "leanpose/_core.pyi", "leanpose/models/amfacpose.onnx")
+NEEDED = (
+    "leanpose/__init__.py",
+    "leanpose/py.typed",
+    "leanpose/_core.pyi",
+    "leanpose/models/amfacpose.onnx",
+    "leanpose/models/person_detector.onnx",
+)
 SUFFIXES = (".py", ".pyi", ".typed", ".so", ".pyd", ".onnx")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from shop import Shop
 
-from leanpose import Estimator, ModelCard
+from leanpose import DEFAULT_DETECTOR, Estimator, ModelCard
 from models import constant_model, dot_card, dot_graph, save_model
 
 
@@ -84,3 +84,15 @@ def test_card_mends_a_card_that_lies_but_writes_none(shop: Shop) -> None:
     code, _, err = shop.run("card", lying, "--set", "input.size=[32,24]")
     assert (code, err) == (0, "")
     assert Estimator(lying, threads=1).card.input.size == (32, 24)
+
+
+def test_info_of_a_detector_tells_its_family(shop: Shop) -> None:
+    code, out, err = shop.run("info", DEFAULT_DETECTOR)
+    assert (code, err) == (0, "")
+    rows = dict(line.split(None, 1) for line in out.splitlines())
+    assert rows["detector"] == "of the family yolov8"
+    assert rows["input"] == "320 x 320 (height x width), rgb, letterbox_center, border 114"
+    described = json.loads(shop.run("info", DEFAULT_DETECTOR, "--json")[1])
+    assert described["detector"]["thresholds"] == "score 0.3, suppression 0.5"
+    assert described["card"] is None
+    assert "problem" not in described

@@ -11,7 +11,7 @@ from .detection import Detections, Detector
 from .estimator import Estimator
 from .images import load_image
 from .keypoints import COCO17, KeypointSet
-from .packaged import DEFAULT_MODEL, packaged_models
+from .packaged import DEFAULT_DETECTOR, DEFAULT_MODEL, packaged_models
 from .pipeline import Pipeline
 from .results import Poses
 from .sources import Frame, open_source
@@ -21,6 +21,7 @@ __version__ = version("leanpose")
 
 __all__ = [
     "COCO17",
+    "DEFAULT_DETECTOR",
     "DEFAULT_MODEL",
     "Accuracy",
     "AssociativeEmbedding",

@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 
 DEFAULT_MODEL = "amfacpose.onnx"
+DEFAULT_DETECTOR = "person_detector.onnx"
 _FOLDER = Path(__file__).parent / "models"
 
 
 def packaged_models() -> tuple[str, ...]:
-    """Names of the models that come with the package."""
+    """Names of the models that come with the package, detectors among them."""
     return tuple(sorted(path.name for path in _FOLDER.glob("*.onnx")))
 
 

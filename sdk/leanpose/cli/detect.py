@@ -14,6 +14,7 @@ from time import perf_counter
 from ..detection import Detections, Detector
 from ..detection.families import FAMILIES
 from ..keypoints import COCO17
+from ..packaged import DEFAULT_DETECTOR
 from ..results import Poses
 from ..sinks import PictureSink, Sink, VideoSink
 from ..sinks.base import TextSink, write_whole
@@ -30,7 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the sub-command."""
     parser.set_defaults(json=True, csv=False, coco=False, boxes=None, threshold=0.0, draw_boxes=False)  # for Outputs
     add_source_arguments(parser, results="the results, NAME.jpg or NAME.mp4 and NAME.json")
-    parser.add_argument("-d", "--detector", metavar="FILE", required=True, help="ONNX file of a detector")
+    parser.add_argument(
+        "-d",
+        "--detector",
+        metavar="FILE",
+        default=DEFAULT_DETECTOR,
+        help="ONNX file of a detector or packaged detector (%(default)s)",
+    )
     parser.add_argument("--family", choices=FAMILIES, help="of the detector, where its graph leaves it open")
     parser.add_argument(
         "--input-size", metavar=("H", "W"), nargs=2, type=int, help="of the detector, where its graph leaves it open"

@@ -1,12 +1,14 @@
-"""`leanpose info MODEL`: card, inputs, outputs, size."""
+"""`leanpose info MODEL`: card, or family of a detector, inputs, outputs, size."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from contextlib import suppress
 
 from ..card import METADATA_KEY, ModelCard
 from ..contracts import card_of
+from ..detection import Detector
 from ..graph import Graph, Tensor
 from ..packaged import find_model
 from ..runtime import open_session
@@ -24,11 +26,14 @@ def run(options: argparse.Namespace) -> int:
     session = open_session(path, "cpu")
     graph, size = Graph.of(session), path.stat().st_size
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    card, problem = None, ""
+    card, detector, problem = None, None, ""
     try:
         card = card_of(session, path.stem)
     except ValueError as error:
         problem = str(error)
+    if card is None and text is None:
+        with suppress(ValueError):
+            detector = Detector(path, providers="cpu")
     if options.json:
         described = {
             "path": str(path),
@@ -37,7 +42,9 @@ def run(options: argparse.Namespace) -> int:
             "outputs": _shapes(graph.outputs),
             "card": card.to_dict() if card else None,
         }
-        if card is None:
+        if detector is not None:
+            described["detector"] = dict(_describe_detector(detector))
+        elif card is None:
             described["problem"] = problem
         elif text is None:
             described["card_is_inferred"] = True
@@ -48,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
             ("inputs", "; ".join(map(str, graph.inputs))),
             ("outputs", "; ".join(map(str, graph.outputs))),
             *([("card", "none: what follows is read from the graph")] if card and text is None else []),
-            *(_describe(card) if card else [("card", problem)]),
+            *(_describe(card) if card else _describe_detector(detector) if detector else [("card", problem)]),
         ]
         for name, value in rows:
             print(f"{name:<11} {value}")
@@ -68,6 +75,16 @@ def _describe(card: ModelCard) -> list[tuple[str, str]]:
         *(("accuracy", f"{a.metric} {a.value:.4f} on {a.dataset}") for a in card.accuracy),
         *(("trained on", source) for source in card.training_data),
         ("licence", card.license),
+    ]
+
+
+def _describe_detector(detector: Detector) -> list[tuple[str, str]]:
+    height, width = detector.input_size
+    return [
+        ("detector", f"of the family {detector.family}"),
+        ("input", f"{height} x {width} (height x width), {detector.color}, {detector.resize}, border {detector.pad:g}"),
+        ("mean, std", f"{_numbers(detector.mean)}; {_numbers(detector.std)}"),
+        ("thresholds", f"score {detector.score_threshold:g}, suppression {detector.nms_threshold:g}"),
     ]
 
 

@@ -14,7 +14,7 @@ from .. import _core
 from ..buffers import Buffers
 from ..fields import LARGEST_SIDE
 from ..images import ImageLike, at_picture, load_image
-from ..packaged import portable_name
+from ..packaged import DEFAULT_DETECTOR, portable_name
 from ..reals import real_number
 from ..runtime import Providers
 from ..values import of_sound
@@ -36,7 +36,7 @@ class Detector:
     input holds follows from the family, and every keyword below overrides it.
 
     Args:
-        model: path of an ONNX file.
+        model: path of an ONNX file, or the name of a packaged detector; an existing path wins.
         family: "yolox", "rtmdet", "picodet", "nanodet", "yolov5", "yolov8" (later ones too), "detr", "deformable_detr"
             or "rt_detr"; None recognises it. Where the graph fits several, the file's name may tell.
         input_size: height and width of the input, for graphs that leave them open.
@@ -61,7 +61,7 @@ class Detector:
         providers: ONNX Runtime's names of the providers that run it, in order of preference.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: there is no such file or packaged model.
         ImportError: there is no ONNX Runtime; the message says what to install.
         ValueError: the file is not a sound model; no family, or more than one, fits its graph, in which case the
             message names the outputs and the families that may; a keyword is out of range or does not fit the graph.
@@ -71,7 +71,7 @@ class Detector:
 
     def __init__(
         self,
-        model: str | os.PathLike[str],
+        model: str | os.PathLike[str] = DEFAULT_DETECTOR,
         *,
         family: str | None = None,
         input_size: tuple[int, int] | None = None,
