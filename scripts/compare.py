@@ -24,7 +24,7 @@ from leanpose.oks import oks_matrix
 from model_defs.registry import build_pose
 from scoring import Truth, score
 from training.evaluation import Benchmark
-from training.weights import fit_weights, read_weights
+from training.weights import fit_weights
 
 CPU = torch.device("cpu")
 
@@ -53,7 +53,7 @@ def find(path: Path, folder: Path) -> tuple[Truth, list[dict[str, Any]]]:
     state = torch.load(path, map_location=CPU, weights_only=True)
     height, width = state["input_size"]
     model = build_pose(state["config"], input_size=(height, width)).eval()
-    fit_weights(model, read_weights(path))
+    fit_weights(model, state["ema"])
     benchmark = Benchmark(folder, (height, width), model.codec, model.transform)
     return benchmark.truth, benchmark.results(model, CPU)
 
