@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 import _repository  # noqa: F401  (makes model_defs importable)
+from leanpose.evaluation.bootstrap import drawn_pictures
 from leanpose.oks import oks_matrix
 from model_defs.registry import build_pose
 from scoring import Truth, score
@@ -27,6 +29,7 @@ from training.evaluation import Benchmark
 from training.weights import fit_weights
 
 CPU = torch.device("cpu")
+cut_out = cache(Benchmark)  # once for all networks of an input size
 
 
 def main() -> None:
@@ -42,9 +45,8 @@ def main() -> None:
         row = score(truth, results, options.bootstrap)
         drawn = resampled(person_oks(truth, results), options.bootstrap)
         first = drawn if first is None else first
-        low, high = row["interval"]
         name = f"{path.parent.name}/{path.stem}"
-        precision = f"{row['AP']:7.4f} ({low:7.4f} to {high:7.4f})"
+        precision = figure(row["AP"], *row["interval"])
         print(f"{name:<40} {precision}  {described(drawn)}  {described(drawn - first)}", flush=True)
 
 
@@ -54,7 +56,7 @@ def find(path: Path, folder: Path) -> tuple[Truth, list[dict[str, Any]]]:
     height, width = state["input_size"]
     model = build_pose(state["config"], input_size=(height, width)).eval()
     fit_weights(model, state["ema"])
-    benchmark = Benchmark(folder, (height, width), model.codec, model.transform)
+    benchmark = cut_out(folder, (height, width), model.codec, model.transform)
     return benchmark.truth, benchmark.results(model, CPU)
 
 
@@ -80,13 +82,16 @@ def resampled(similarities: Sequence[NDArray[np.float64]], resamplings: int) -> 
     """Mean OKS of all persons, then of each resampling of the pictures; the same pictures for every network."""
     sums = np.array([values.sum() for values in similarities])
     counts = np.array([len(values) for values in similarities])
-    draws = np.random.default_rng(0).integers(len(sums), size=(resamplings, len(sums)))
-    return np.append(sums.sum() / counts.sum(), sums[draws].sum(1) / counts[draws].sum(1))
+    drawn = [weights @ sums / (weights @ counts) for weights in drawn_pictures(len(sums), resamplings, seed=0)]
+    return np.concatenate(([sums.sum() / counts.sum()], *drawn))
 
 
 def described(drawn: NDArray[np.float64]) -> str:
-    low, high = np.quantile(drawn[1:], (0.025, 0.975))
-    return f"{drawn[0]:7.4f} ({low:7.4f} to {high:7.4f})"
+    return figure(drawn[0], *np.quantile(drawn[1:], (0.025, 0.975)))
+
+
+def figure(value: float, low: float, high: float) -> str:
+    return f"{value:7.4f} ({low:7.4f} to {high:7.4f})"
 
 
 if __name__ == "__main__":
