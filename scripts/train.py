@@ -43,7 +43,7 @@ from training.evaluation import Benchmark
 from training.pictures import Pictures
 from training.presets import PRESETS, Preset, make_optimiser, parameter_groups, preset_name
 from training.processes import Processes
-from training.scenes import AUGMENTATION, Scenes
+from training.scenes import AUGMENTATION, MOSAIC, Scenes
 from training.weights import fit_weights, read_weights, restore_statistics
 
 Samples: TypeAlias = Persons | Pictures | Scenes
@@ -81,7 +81,7 @@ class Run:
         folders, input_size = [folder for folder, _ in options.cache], network.config.input_size
         self.data: Crops | Pictures | Scenes
         if not isinstance(network, PoseNetwork):
-            self.data = Scenes(folders, input_size, AUGMENTATION)
+            self.data = Scenes(folders, input_size, AUGMENTATION, MOSAIC)
         elif network.codec.finds_persons:
             self.data = Pictures(folders, input_size, self.augmentation)
         else:

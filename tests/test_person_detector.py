@@ -273,6 +273,40 @@ def test_augmented_boxes_follow_their_persons(folder: Path) -> None:
     assert 0 < flipped < 10
 
 
+def test_a_mosaic_shows_four_pictures_with_their_persons(folder: Path) -> None:
+    scenes = Scenes([folder], (120, 160), replace(AUGMENTATION, colour=0.0), mosaic=1.0)
+    assert scenes.most == 12
+    torch.manual_seed(0)
+    persons = cut = 0
+    for index in range(40):
+        picture, boxes, weights = scenes[index % 4]
+        everybody = np.zeros((120, 160), bool)
+        for (x0, y0, x1, y1), weight in zip(boxes.numpy().round().astype(int), weights, strict=True):
+            everybody[y0:y1, x0:x1] |= bool(weight)
+            if weight > 0:
+                assert bright(picture.numpy()[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1]).mean() > 0.95
+        assert (bright(picture.numpy()) & ~everybody).mean() < 0.02
+        persons += int((weights > 0).sum())
+        cut += int((weights < 0).sum())
+    assert 40 * 4 < persons < 40 * 8
+    assert cut > 0
+
+
+def test_a_mosaic_keeps_to_one_folder(tmp_path: Path) -> None:
+    folders = []
+    for grey in (0, 255):
+        root = tmp_path / str(grey)
+        root.mkdir()
+        folders.append(make_folder(root))
+        for path in (folders[-1] / "images").iterdir():
+            cv2.imwrite(str(path), np.full((*SIZE, 3), grey, np.uint8))
+    scenes = Scenes(folders, SIZE, replace(AUGMENTATION, colour=0.0), mosaic=1.0)
+    torch.manual_seed(0)
+    for index in range(8):
+        shown = scenes[index][0].numpy()
+        assert shown.max() <= BORDER if index < 4 else shown.min() >= BORDER
+
+
 def test_the_border_keeps_its_grey_and_pictures_change_colour(folder: Path) -> None:
     scenes = Scenes([folder], (200, 100), replace(STILL, colour=1.0))
     torch.manual_seed(0)
