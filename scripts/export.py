@@ -5,7 +5,8 @@
 
 Input `image` (batch, 3, H, W), outputs as the codec of the model card names them, all float32 with any batch size;
 opset 17. Without a checkpoint the weights are random, drawn from --seed. The file of a pose network carries a model
-card, to which `leanpose card` adds the training data, accuracy and licence; that of a detector what `Detector` reads.
+card, to which `leanpose card` adds the training data, accuracy and licence; that of a detector what `Detector` reads,
+and what --metadata adds.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import argparse
 import io
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -25,10 +27,11 @@ from onnx.reference import ReferenceEvaluator
 from torch import nn
 
 import _repository  # noqa: F401  (makes model_defs importable)
+from leanpose.quantization.conversion import Original
 from model_defs.decoding import DecodedInGraph
 from model_defs.folding import Size
 from model_defs.network import Network, PoseNetwork
-from model_defs.registry import CONFIGS, build
+from model_defs.registry import CONFIGS, POSE_CONFIGS, build
 from training.weights import read_input_size, read_weights, settle
 
 OPSET = 17  # the last one that TensorRT 8.6 reads
@@ -37,8 +40,8 @@ EXPLODED = 1e4  # deviation of a random network's outputs from which on rounding
 MOVED_MAXIMA = 0.02  # share of coordinates that rounding may move from one to another of nearly equal maxima
 
 
-def main() -> None:
-    options = _options()
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
     if options.all:
         options.output.mkdir(parents=True, exist_ok=True)
         for name in CONFIGS:
@@ -61,10 +64,18 @@ def write(name: str, path: Path, options: argparse.Namespace) -> None:
             largest = max(float(output.std()) for output in model.eval()(images))
         if largest > EXPLODED:
             settle(model, images, rounds=1)
-    save(model.eval(), name, path, options.decode_in_graph)
+    save(model.eval(), name, path, options.decode_in_graph, dict(options.metadata))
+    if options.half:
+        Original(path, ()).to_half(path)
 
 
-def save(model: Network, name: str, path: Path, decode_in_graph: bool = False) -> None:
+def save(
+    model: Network,
+    name: str,
+    path: Path,
+    decode_in_graph: bool = False,
+    metadata: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Exports `model`, compares the graph with it, writes the file and says how much they differ."""
     graph = export(model, name)
     difference = compare(graph, model)
@@ -74,6 +85,8 @@ def save(model: Network, name: str, path: Path, decode_in_graph: bool = False) -
         decoded = DecodedInGraph(model).eval()
         graph = export(decoded, name)
         difference = compare(graph, decoded, MOVED_MAXIMA)
+    for key, value in metadata.items():
+        graph.metadata_props.add(key=key, value=value)
     path.write_bytes(graph.SerializeToString())
     print(f"{path}: {len(graph.graph.node)} operators, differs from PyTorch by {difference:.1e} of the std", flush=True)
 
@@ -195,7 +208,14 @@ def parse_size(text: str) -> Size:
     return int(height), int(width)
 
 
-def _options() -> argparse.Namespace:
+def _entry(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"expected KEY=VALUE, got {text!r}")
+    return key, value
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?", choices=CONFIGS, metavar="MODEL", help="name of a definition")
     parser.add_argument("--all", action="store_true", help="every definition, with random weights")
@@ -210,12 +230,25 @@ def _options() -> argparse.Namespace:
         action="store_true",
         help="give keypoints and scores instead of heatmaps",
     )
+    parser.add_argument(
+        "--metadata",
+        type=_entry,
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="entries for the file of a detector, which has no card: license, training_data, ...",
+    )
+    parser.add_argument("--half", action="store_true", help="write weights and arithmetic of a detector in fp16")
     parser.add_argument("--seed", type=int, default=0, help="of random weights")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.all == (options.model is not None):
         parser.error("give one MODEL, or --all")
     if options.all and options.checkpoint:
         parser.error("--checkpoint belongs to one MODEL")
+    if (options.half or options.metadata) and (options.all or options.model in POSE_CONFIGS):
+        parser.error(
+            "--half and --metadata belong to a detector; for pose networks take `leanpose quantize` and `card`"
+        )
     return options
 
 

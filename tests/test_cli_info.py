@@ -32,6 +32,7 @@ def test_info_as_json(shop: Shop) -> None:
         "bytes": shop.model.stat().st_size,
         "inputs": {"image": ["batch", 3, 32, 24]},
         "outputs": {"simcc_x": ["batch", 3, 24], "simcc_y": ["batch", 3, 32]},
+        "metadata": {},
     }
 
 
@@ -95,4 +96,13 @@ def test_info_of_a_detector_tells_its_family(shop: Shop) -> None:
     described = json.loads(shop.run("info", DEFAULT_DETECTOR, "--json")[1])
     assert described["detector"]["thresholds"] == "score 0.3, suppression 0.5"
     assert described["card"] is None
+    assert described["metadata"]["names"] == "{0: 'person'}"
     assert "problem" not in described
+
+
+def test_info_shows_other_metadata(shop: Shop) -> None:
+    graph = dot_graph()
+    graph.metadata_props.add(key="license", value="a\nb")
+    path = save_model(shop.folder / "licensed.onnx", graph, dot_card())
+    assert "metadata    license: a b" in shop.run("info", path)[1].splitlines()
+    assert json.loads(shop.run("info", path, "--json")[1])["metadata"] == {"license": "a\nb"}

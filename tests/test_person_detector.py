@@ -417,6 +417,34 @@ def test_persons_that_it_learnt_are_found_by_the_detector(folder: Path, tmp_path
     assert (reached["recall"], reached["score"]) == pytest.approx(expected.recall(), abs=1e-3)
 
 
+def test_the_command_writes_fp16_and_what_is_known_of_the_weights(tmp_path: Path) -> None:
+    path = tmp_path / "half.onnx"
+    entries = ["license=Apache-2.0", "training_data=one = 1; two"]
+    script.main([NAME, "-o", str(path), "--input-size", "64x96", "--half", "--metadata", *entries])
+    graph = onnx.load(path)
+    metadata = {entry.key: entry.value for entry in graph.metadata_props}
+    assert metadata == {"names": "{0: 'person'}", "license": "Apache-2.0", "training_data": "one = 1; two"}
+    assert any(weight.data_type == onnx.TensorProto.FLOAT16 for weight in graph.graph.initializer)
+    assert Detector(path, threads=1).input_size == (64, 96)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([next(iter(POSE_CONFIGS)), "--half"], "--half and --metadata belong to a detector"),
+        (["--all", "--metadata", "a=b"], "--half and --metadata belong to a detector"),
+        ([NAME, "--metadata", "=b"], "expected KEY=VALUE, got '=b'"),
+        ([NAME, "--metadata", "a"], "expected KEY=VALUE, got 'a'"),
+    ],
+)
+def test_what_the_command_refuses(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        script.main([*arguments, "-o", str(tmp_path / "x.onnx")])
+    assert message in capsys.readouterr().err
+
+
 def options_of(folder: Path, out: Path, *more: str) -> Any:
     words = [NAME, "--cache", f"{folder}:2", "--dev", str(folder), "--out", str(out), "--batch", "2", "--warmup", "2"]
     words += ["--no-compile", "--no-bf16", "--workers", "0", "--save-minutes", "0", "--evaluate-every", "4"]

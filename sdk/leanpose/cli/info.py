@@ -1,4 +1,4 @@
-"""`leanpose info MODEL`: card, or family of a detector, inputs, outputs, size."""
+"""`leanpose info MODEL`: card, or family of a detector, inputs, outputs, size, other metadata."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def run(options: argparse.Namespace) -> int:
     path = find_model(options.model)
     session = open_session(path, "cpu")
     graph, size = Graph.of(session), path.stat().st_size
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    metadata = dict(sorted(session.get_modelmeta().custom_metadata_map.items()))
+    text = metadata.pop(METADATA_KEY, None)
     card, detector, problem = None, None, ""
     try:
         card = card_of(session, path.stem)
@@ -41,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
             "inputs": _shapes(graph.inputs),
             "outputs": _shapes(graph.outputs),
             "card": card.to_dict() if card else None,
+            "metadata": metadata,
         }
         if detector is not None:
             described["detector"] = dict(_describe_detector(detector))
@@ -56,6 +58,7 @@ def run(options: argparse.Namespace) -> int:
             ("outputs", "; ".join(map(str, graph.outputs))),
             *([("card", "none: what follows is read from the graph")] if card and text is None else []),
             *(_describe(card) if card else _describe_detector(detector) if detector else [("card", problem)]),
+            *(("metadata", f"{key}: {' '.join(value.split())}") for key, value in metadata.items()),
         ]
         for name, value in rows:
             print(f"{name:<11} {value}")
