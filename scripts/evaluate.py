@@ -55,7 +55,7 @@ def main() -> None:
             flip_test=options.flip_test,
             detector=detector,
         )
-        results, persons, pictures = predict(estimator, truth, options.data)
+        results, persons, pictures = predict(estimator, truth, options.data, search=detector is not None)
         row = score(truth, results, options.bootstrap)
         boxes = "none" if estimator.card.codec.finds_persons else "ground truth"
         boxes = options.detector.stem if options.detector else boxes
@@ -77,9 +77,15 @@ def main() -> None:
         options.json.write_text(json.dumps(rows, indent=2))
 
 
-def predict(estimator: Estimator, truth: Truth, folder: Path) -> tuple[list[dict[str, Any]], int, int]:
-    """COCO results, of all persons with keypoints unless persons have to be found, and the counts of both."""
-    whole = estimator.card.codec.finds_persons or estimator.detector is not None
+def predict(
+    estimator: Estimator, truth: Truth, folder: Path, *, search: bool = False
+) -> tuple[list[dict[str, Any]], int, int]:
+    """COCO results and the counts of persons and pictures.
+
+    They are of the boxes of all persons with keypoints, or where a model or a detector (`search`) finds persons of what
+    is found in all pictures.
+    """
+    whole = search or estimator.card.codec.finds_persons
     pictures = list(truth.images if whole else truth.persons)
 
     def pairs() -> Iterator[tuple[str, Any]]:

@@ -441,9 +441,11 @@ def test_outputs_and_options_that_do_not_fit(arguments: list[str], message: str,
     [
         (["--no-draw"], "--no-draw leaves nothing to write"),
         (["--boxes", "0,0,9,9", "--track"], "--boxes goes without"),
-        (["--boxes", "0,0,9,9", "--detector", "d.onnx"], "--boxes and --detector exclude each other"),
+        (["--boxes", "0,0,9,9", "--detector", "d.onnx"], "argument -d/--detector: not allowed with argument --boxes"),
         (["--every", "0", "--detector", "d.onnx"], "--every: expected at least 1, got 0"),
-        (["--every", "2"], "--every needs --detector"),
+        (["--whole", "--boxes", "0,0,9,9"], "argument --boxes: not allowed with argument --whole"),
+        (["--every", "2", "--whole"], "--every needs a detector; give one by -d FILE"),
+        (["--every", "2"], "--every needs a detector; give one by -d FILE"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -143,7 +143,7 @@ def test_keypoints_given_as_pairs_need_their_unit(tmp_path: Path) -> None:
     path = constant_model(tmp_path / "pairs.onnx", [1, 3, 128, 128], values)
     with pytest.raises(ValueError, match=r"does not tell codec\.unit: .*card=\{\"codec\.unit\": \"pixel\"\}"):
         Estimator(path, threads=1)
-    estimator = Estimator(path, threads=1, card={"codec.unit": "normalised", "input.padding": 1})
+    estimator = Estimator(path, detector=None, threads=1, card={"codec.unit": "normalised", "input.padding": 1})
     poses = estimator.predict(np.zeros((100, 100, 3), np.uint8))
     np.testing.assert_allclose(poses.xy, np.full((1, 17, 2), 50))
     np.testing.assert_allclose(poses.keypoint_scores, np.full((1, 17), 0.25))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leanpose.keypoints import COCO17, KeypointSet
+from leanpose.keypoints import COCO17, KeypointSet, anonymous_keypoints
 
 FIELDS: dict[str, Any] = {
     "names": ["nose", "left_eye", "right_eye"],
@@ -142,3 +142,10 @@ def test_repetition_among_very_many_names_is_found_in_linear_time() -> None:
     sigmas = [0.1] * (len(names) + 1)
     with pytest.raises(ValueError, match=r"names: expected distinct names, got \['k0'\]"):
         KeypointSet([*names, "k0"], (), (), sigmas)
+
+
+def test_bodies_of_persons_have_shoulders_and_wrists() -> None:
+    assert COCO17.is_body
+    assert KeypointSet(("RWrist", "LShoulder"), (), (), (0.1, 0.1)).is_body
+    assert not KeypointSet(("L_Shoulder", "L_F_Paw"), (), (), (0.1, 0.1)).is_body
+    assert not anonymous_keypoints(21).is_body

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
-from typing import Any, overload
+from threading import Lock
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from .card import ModelCard
 from .detection import Detector
 from .images import ImageLike, at_picture, load_image
 from .model import Model
-from .packaged import DEFAULT_MODEL, portable_name
+from .packaged import DEFAULT_DETECTOR, DEFAULT_MODEL, portable_name
 from .profiling import Profile
 from .results import Poses
 from .runtime import Providers
@@ -35,7 +36,10 @@ class Estimator:
             of fields to set in that card by their paths, as in `leanpose card --set`: {"input.color": "bgr"}; or a
             whole card in its place.
         detector: finds the boxes of the persons in pictures that come without boxes: a `Detector`, or the path of one,
-            which then runs with the same providers and threads. Not for models that find persons themselves.
+            which then runs with the same providers and threads; not for models that find persons themselves. "default"
+            is the packaged one (DEFAULT_DETECTOR), opened for the first such picture, where the keypoints are those of
+            a person's body (`card.keypoints.is_body`), and none elsewhere. With None such a picture is one person's
+            box.
         providers: "cpu", "cuda", "tensorrt", ONNX Runtime's name of a provider, (name, options), or several of these.
             What is asked for runs, or an error says why not. None takes CUDA where it starts, else the CPU, and logs
             which to the logger "leanpose".
@@ -59,7 +63,7 @@ class Estimator:
         model: str | os.PathLike[str] = DEFAULT_MODEL,
         *,
         card: ModelCard | Mapping[str, Any] | None = None,
-        detector: Detector | str | os.PathLike[str] | None = None,
+        detector: Detector | str | os.PathLike[str] | None = "default",
         providers: Providers = None,
         threads: int | None = None,
         flip_test: bool = False,
@@ -70,20 +74,14 @@ class Estimator:
         self._model = Model(model, providers, threads, card)
         if flip_test:
             self.card.check_flip_test()
-        if detector is not None and self.card.codec.finds_persons:
-            raise ValueError(
-                f"detector: model '{self._model.path}' finds persons in whole pictures itself; leave the detector out"
-            )
-        if detector is not None and not isinstance(detector, Detector):
-            detector = Detector(detector, providers=providers, threads=threads)
-        self._detector = detector
-        self._arguments = {
-            "detector": detector,
+        self._arguments: dict[str, Any] = {
             "card": None if card is None else self.card,
             "providers": providers,
             "threads": threads,
             "flip_test": flip_test,
         }
+        self._opening = Lock()
+        self._detector = self._chosen(detector)
         self._flip_test = flip_test
         self._buffers = batch_buffers(self._model, flip_test)
 
@@ -94,8 +92,28 @@ class Estimator:
 
     @property
     def detector(self) -> Detector | None:
-        """What finds the persons in pictures that come without boxes; None where nothing does."""
-        return self._detector
+        """What finds the persons in pictures that come without boxes; None where nothing does.
+
+        The packaged one is opened when it is first asked for.
+        """
+        with self._opening:
+            if self._detector == "default":
+                self._detector = self._open(DEFAULT_DETECTOR)
+            return self._detector
+
+    def _chosen(self, detector: Detector | str | os.PathLike[str] | None) -> Detector | Literal["default"] | None:
+        """What the argument stands for: a detector, "default" for the packaged one that is to be opened, or None."""
+        finds_persons = self.card.codec.finds_persons
+        if isinstance(detector, str) and detector == "default":
+            return "default" if self.card.keypoints.is_body and not finds_persons else None
+        if detector is not None and finds_persons:
+            raise ValueError(
+                f"detector: model '{self._model.path}' finds persons in whole pictures itself; leave the detector out"
+            )
+        return detector if detector is None or isinstance(detector, Detector) else self._open(detector)
+
+    def _open(self, path: str | os.PathLike[str]) -> Detector:
+        return Detector(path, providers=self._arguments["providers"], threads=self._arguments["threads"])
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -111,7 +129,7 @@ class Estimator:
         return f"Estimator({os.fspath(self._model.path)!r}, providers={self.providers}, flip_test={self.flip_test})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"model": portable_name(self._model.path), **self._arguments}
+        return {"model": portable_name(self._model.path), "detector": self._detector, **self._arguments}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         Estimator.__init__(self, **state)
@@ -134,9 +152,9 @@ class Estimator:
             image: a path, a uint8 array (H, W, 3) BGR, (H, W) grey or (H, W, 4) BGRA, a PIL image, or a list or tuple
                 of these. EXIF orientation of files and PIL images is applied.
             boxes: (N, 4) x1, y1, x2, y2 in pixels of the picture, optionally with a score as fifth column, or
-                `Detections`; for a list of pictures, a list of these. Without boxes they are the detector's, where
-                there is one, else there is one around the whole picture. An empty list of boxes, or a picture in which
-                the detector finds nobody, gives an empty result.
+                `Detections`; for a list of pictures, a list of these. Without boxes they are the detector's, or where
+                there is none (`Estimator.detector`) one around the whole picture. An empty list of boxes, or a picture
+                in which the detector finds nobody, gives an empty result.
 
         Returns:
             `Poses` of the picture; for a list, a list of `Poses`. All boxes of all pictures share batches.
@@ -198,6 +216,7 @@ class Estimator:
         for index in count():
             try:
                 image, boxes = next(pairs)
+                detector = self.detector if boxes is None else None
             except StopIteration:
                 break
             except Exception as problem:  # what the caller's iterator raises must not cost finished results
@@ -205,8 +224,8 @@ class Estimator:
                 break
             try:
                 picture = load_image(image)
-                if boxes is None and self._detector is not None:
-                    found = self._detector.predict(picture)
+                if detector is not None:
+                    found = detector.predict(picture)
                     corners, scores = found.boxes.astype(np.float64), found.scores
                 else:
                     corners, scores = validate_boxes(boxes, picture.shape[1], picture.shape[0])

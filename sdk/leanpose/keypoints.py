@@ -66,6 +66,12 @@ class KeypointSet:
         object.__setattr__(self, "flip_pairs", flip_pairs)
         object.__setattr__(self, "sigmas", tuple(float(sigma) for sigma in sigmas))
 
+    @property
+    def is_body(self) -> bool:
+        """Whether they are those of a person's body, by their names: there are shoulders and wrists, not paws."""
+        names = [name.lower() for name in self.names]
+        return all(any(part in name for name in names) for part in ("shoulder", "wrist"))
+
     def __len__(self) -> int:
         """Number of keypoints K."""
         return len(self.names)

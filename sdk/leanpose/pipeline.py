@@ -28,8 +28,8 @@ class Pipeline:
     """Poses of a video, frame by frame: finds persons, or follows those of the frame before, tracks and smooths.
 
     Args:
-        estimator: gives the poses; its detector finds the persons. Without one, the whole picture is one person's box,
-            or the model finds persons itself.
+        estimator: gives the poses; its detector finds the persons, or the model itself does; without both, the whole
+            picture is one person's box.
         every: persons are searched for in each n-th frame. In the frames between, each person's box is the extent of
             its clear keypoints in the frame before, and only persons with such keypoints are followed. Where nobody is
             left to follow, or the size of frames changes, persons are searched for at once.

@@ -157,7 +157,7 @@ def box_source(text: str | None) -> Callable[[str], npt.ArrayLike | None]:
     def find(path: str) -> npt.ArrayLike:
         for key in (path, Path(path).name):
             boxes: npt.ArrayLike | None = data.get(key)
-            if boxes is not None:  # null would stand for the whole picture
+            if boxes is not None:  # null would stand for no boxes at all
                 return boxes
         raise ValueError(f"{text} has no boxes for '{Path(path).name}'")
 

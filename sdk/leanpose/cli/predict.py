@@ -39,13 +39,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source_arguments(parser, results="the results")
     model = parser.add_argument_group("models")
     model.add_argument("-m", "--model", default=DEFAULT_MODEL, help="ONNX file or packaged model (%(default)s)")
-    model.add_argument("-d", "--detector", metavar="FILE", help="ONNX file of a detector, which finds the persons")
-    model.add_argument(
+    persons = model.add_mutually_exclusive_group()
+    persons.add_argument(
+        "-d",
+        "--detector",
+        metavar="FILE",
+        default="default",
+        help="ONNX file of a detector, which finds the persons (the packaged one, for models of a person's body)",
+    )
+    persons.add_argument(
         "--boxes",
         metavar="FILE|x1,y1,x2,y2",
-        help="one box for every picture, or a JSON file {picture name: [[x1, y1, x2, y2], ...]}; without it and a "
-        "detector, the whole picture; a box is one person, or for a model that finds persons a region to find them "
-        "in; a negative first number needs --boxes=-5,0,90,200",
+        help="one box for every picture, or a JSON file {picture name: [[x1, y1, x2, y2], ...]}; a box is one person, "
+        "or for a model that finds persons a region to find them in; a negative first number needs "
+        "--boxes=-5,0,90,200",
+    )
+    persons.add_argument(
+        "--whole",
+        dest="detector",
+        action="store_const",
+        const=None,
+        help="the whole picture is one person's box, or region for a model that finds persons",
     )
     model.add_argument("--provider", help="cpu, cuda, tensorrt or ONNX Runtime's name (best that starts)")
     model.add_argument("--threads", type=int, help="CPU threads of a model")
@@ -79,10 +93,8 @@ def _check(options: argparse.Namespace) -> None:
     """Ends the command with exit code 2 where options contradict each other."""
     sequence = options.track or options.smooth or options.every is not None or options.profile
     for wrong, message in (
-        (options.boxes is not None and options.detector is not None, "--boxes and --detector exclude each other"),
         (options.boxes is not None and sequence, "--boxes goes without --track, --smooth, --every and --profile"),
         (options.every is not None and options.every < 1, f"--every: expected at least 1, got {options.every}"),
-        (options.every is not None and options.detector is None, "--every needs --detector"),
         (
             not (options.draw or options.json or options.csv or options.coco),
             "--no-draw leaves nothing to write; add --json, --csv or --coco",
@@ -107,6 +119,10 @@ class _Run:
             threads=options.threads,
             flip_test=options.flip_test,
         )
+        if options.boxes is None:
+            detector = self._estimator.detector  # opened before anything is written
+            if options.every is not None and detector is None and not self._estimator.card.codec.finds_persons:
+                options.misuse("--every needs a detector; give one by -d FILE")
         self._follow = options.track or options.smooth
         self._profile = Profile()
         self._failed: list[object] = []

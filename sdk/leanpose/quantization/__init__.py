@@ -65,8 +65,8 @@ def quantize(
     Args:
         model: path of an ONNX file, or the name of a packaged model.
         out: the file to write; it appears when all is done.
-        pictures: pictures, or pairs of a picture and its boxes, as in `Estimator.predict`. int8 is calibrated on every
-            other one, and the drift measured on the rest; a few hundred persons serve well.
+        pictures: pictures, or pairs of a picture and its boxes, as in `Estimator.predict` with `detector=None`. int8
+            is calibrated on every other one, and the drift measured on the rest; a few hundred persons serve well.
         mode: "fp16" or "int8".
         keep: names of operators that stay in fp32, or beginnings of these, as "/head".
         weight_bits: of int8, 8 or 7. x86 CPUs without VNNI add products of 8 bits in 16, where they may saturate, and
@@ -99,7 +99,7 @@ def quantize(
     opened = Model(model, "cpu", threads, card)
     _check_target(Path(out), opened.path)
     original = Original(opened.path, keep)
-    reference = Estimator(opened.path, card=opened.card, providers=providers, threads=threads)
+    reference = Estimator(opened.path, card=opened.card, detector=None, providers=providers, threads=threads)
     named = replace(opened.card, name=f"{opened.card.name} ({mode})", accuracy=())
     with tempfile.TemporaryDirectory() as folder:
         smaller = Path(folder) / "model.onnx"
@@ -108,7 +108,7 @@ def quantize(
         else:
             original.to_int8(smaller, Reader(opened, items[0::2], step), weight_bits)
             items = items[1::2]
-        estimator = Estimator(smaller, card=named, providers=providers, threads=threads)
+        estimator = Estimator(smaller, card=named, detector=None, providers=providers, threads=threads)
         drift = measure(reference, estimator, items, step)
         write_card(smaller, named, out)
     return Quantized(drift, Path(out).stat().st_size, original.size)
