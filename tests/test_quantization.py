@@ -12,16 +12,20 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
+from detectors import Crowd, save_detector
 from onnx import TensorProto, helper, numpy_helper
 from shop import CENTERS, Shop, save_picture
 
-from leanpose import Accuracy, Estimator, ModelCard
+from leanpose import Accuracy, Estimator, ModelCard, load_image
 from leanpose.metadata import read_card_json
 from leanpose.quantization import Drift, quantize
 from models import SIZE, crowd_model, crowd_picture, dot_card, dot_graph, dots_picture, save_model
 
 # quantize() needs no PyTorch; its tools come with ONNX Runtime
 pytest.importorskip("onnxruntime.quantization")
+
+
+ASTRONAUT = Path(__file__).resolve().parents[1] / "examples" / "astronaut.jpg"
 
 
 def mixing_model(folder: Path, name: str = "mixing.onnx", batch: int | str = "batch", opset: int = 13) -> Path:
@@ -155,6 +159,34 @@ def test_models_that_find_persons_are_compared_with_the_nearest(tmp_path: Path) 
     assert result.drift.worst > 0.99
 
 
+def pair_finder(folder: Path) -> Path:
+    """Finds the two halves of a picture, and nobody where all is of one colour."""
+    height, width = SIZE[0], 2 * SIZE[1]
+    found = Crowd([[0, 0, width / 2, height], [width / 2, 0, width, height]], [0.9, 0.8]).labelled()
+    return save_detector(folder / "pair.onnx", found, Crowd([], []).labelled(), size=(height, width))
+
+
+@pytest.mark.parametrize(("mode", "measured"), [("fp16", 6), ("int8", 2)])
+def test_persons_are_found_in_pictures_without_boxes(tmp_path: Path, mode: Any, measured: int) -> None:
+    """Two in each of two pictures, nobody in the next; boxes given with the last one win."""
+    first, second, third, last = (np.tile(picture, (1, 2, 1)) for picture in pictures(4))
+    given = [first, second, np.zeros_like(third), (last, []), first]
+    result = quantize(
+        mixing_model(tmp_path), tmp_path / "small.onnx", given, mode, detector=pair_finder(tmp_path), threads=1
+    )
+    assert (len(result.drift.oks), result.drift.worst) == (measured, 1)
+
+
+def test_the_packaged_detector_finds_them_for_models_of_a_body(tmp_path: Path) -> None:
+    model, row = mixing_model(tmp_path), np.tile(load_image(ASTRONAUT), (1, 3, 1))
+    body = {"keypoints.names": ["left_shoulder", "left_wrist", "left_hip"]}
+    found = len(Estimator(model, card=body, threads=1).predict(row))
+    assert found >= 3
+    for card, detector, persons in (({}, "default", 1), (body, "default", found), (body, None, 1)):
+        result = quantize(model, tmp_path / "small.onnx", [row], "fp16", card=card, detector=detector, threads=1)
+        assert len(result.drift.oks) == persons
+
+
 def test_drift_of_nobody_is_unknown(tmp_path: Path) -> None:
     result = quantize(mixing_model(tmp_path), tmp_path / "small.onnx", [(pictures()[0], [])], "fp16", threads=1)
     assert len(result.drift.oks) == 0
@@ -265,6 +297,18 @@ def test_command_takes_a_folder_of_pictures(shop: Shop) -> None:
         "OKS with the original over 3 persons: mean 1.0000, worst 1.0000",
     ]
     assert len(Estimator("small.onnx", threads=1).predict(shop.picture)) == 1
+
+
+@pytest.mark.parametrize(("whole", "persons"), [(True, 3), (False, 6)])
+def test_command_finds_persons_in_pictures(shop: Shop, whole: bool, persons: int) -> None:
+    folder = shop.folder / "photos"
+    folder.mkdir()
+    for number, picture in enumerate(pictures(3)):
+        cv2.imwrite(str(folder / f"{number}.png"), np.tile(picture, (1, 2, 1)))
+    words = ["--whole"] if whole else ["-d", pair_finder(shop.folder)]
+    code, out, err = run(shop, folder, "--mode", "fp16", *words)
+    assert (code, err) == (0, "")
+    assert f"over {persons} persons" in out
 
 
 def test_command_takes_the_boxes_of_coco_annotations(shop: Shop) -> None:

@@ -30,7 +30,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         type=Path,
         required=True,
-        help="pictures, each of one person; or annotations.json in COCO's format beside images/, whose boxes are taken",
+        help="pictures; or annotations.json in COCO's format beside images/, whose boxes are taken",
+    )
+    persons = parser.add_mutually_exclusive_group()
+    persons.add_argument(
+        "-d",
+        "--detector",
+        metavar="FILE",
+        default="default",
+        help="ONNX file of a detector, which finds persons in pictures without boxes (the packaged one, for models of "
+        "a person's body)",
+    )
+    persons.add_argument(
+        "--whole", dest="detector", action="store_const", const=None, help="such a picture is one person's box"
     )
     parser.add_argument("--mode", choices=MODES, default="int8", help="(%(default)s)")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="ONNX file to write")
@@ -75,6 +87,7 @@ def run(options: argparse.Namespace) -> int:
             keep=options.keep,
             weight_bits=options.weight_bits,
             card=card,
+            detector=options.detector,
             providers=options.provider,
             threads=options.threads,
             on_picture=progress.step,
@@ -102,7 +115,7 @@ def _sound(pictures: Sequence[tuple[Path, Boxes | None]]) -> Iterator[tuple[Path
 
 
 def _find(folder: Path) -> list[tuple[Path, Boxes | None]]:
-    """Pictures with their boxes xyxy, or with none where the whole picture is a person's box."""
+    """Pictures with their boxes xyxy, or with None where these are to be found."""
     if not folder.is_dir():
         raise FileNotFoundError(f"--calibration: there is no folder '{folder}'")
     annotations = folder / "annotations.json"

@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..card import ModelCard
+from ..detection import Detector
 from ..estimator import Estimator
-from ..images import ImageLike
+from ..images import ImageLike, at_picture
 from ..metadata import write_card
 from ..model import Model
 from ..runtime import Providers
-from .calibration import Reader
+from .calibration import Pictures, Reader
 from .conversion import Original
 from .drift import Drift, measure
 
@@ -52,6 +53,7 @@ def quantize(
     keep: Sequence[str] = (),
     weight_bits: int = 8,
     card: ModelCard | Mapping[str, Any] | None = None,
+    detector: Detector | str | os.PathLike[str] | None = "default",
     providers: Providers = "cpu",
     threads: int | None = None,
     on_picture: Callable[[], object] | None = None,
@@ -65,13 +67,13 @@ def quantize(
     Args:
         model: path of an ONNX file, or the name of a packaged model.
         out: the file to write; it appears when all is done.
-        pictures: pictures, or pairs of a picture and its boxes, as in `Estimator.predict` with `detector=None`. int8
-            is calibrated on every other one, and the drift measured on the rest; a few hundred persons serve well.
+        pictures: pictures, or pairs of a picture and its boxes, as in `Estimator.predict`. int8 is calibrated on every
+            other one, and the drift measured on the rest; a few hundred persons serve well.
         mode: "fp16" or "int8".
         keep: names of operators that stay in fp32, or beginnings of these, as "/head".
         weight_bits: of int8, 8 or 7. x86 CPUs without VNNI add products of 8 bits in 16, where they may saturate, and
             give wrong keypoints without a word; with 7 bits they fit.
-        card, threads: as in `Estimator`.
+        card, detector, threads: as in `Estimator`.
         providers: what the drift is measured with, as in `Estimator`.
         on_picture: called whenever a picture is done.
 
@@ -91,7 +93,7 @@ def quantize(
         raise TypeError(f"keep: expected a sequence of names, got the text {keep!r}")
     if isinstance(pictures, str | os.PathLike | np.ndarray) or not isinstance(pictures, Iterable):
         raise TypeError(f"pictures: expected several pictures, got one {type(pictures).__name__}")
-    items = [(number, *_pair(item)) for number, item in enumerate(pictures)]
+    items: Pictures = [(number, *_pair(item)) for number, item in enumerate(pictures)]
     least = 2 if mode == "int8" else 1
     if len(items) < least:
         raise ValueError(f"pictures: expected at least {least} to make and to measure {mode}, got {len(items)}")
@@ -99,7 +101,8 @@ def quantize(
     opened = Model(model, "cpu", threads, card)
     _check_target(Path(out), opened.path)
     original = Original(opened.path, keep)
-    reference = Estimator(opened.path, card=opened.card, detector=None, providers=providers, threads=threads)
+    reference = Estimator(opened.path, card=opened.card, detector=detector, providers=providers, threads=threads)
+    items = _with_boxes(items, reference)
     named = replace(opened.card, name=f"{opened.card.name} ({mode})", accuracy=())
     with tempfile.TemporaryDirectory() as folder:
         smaller = Path(folder) / "model.onnx"
@@ -128,6 +131,23 @@ def _check_target(out: Path, model: Path) -> None:
 
 def _pair(item: Any) -> tuple[ImageLike, npt.ArrayLike | None]:
     return item if isinstance(item, tuple) and len(item) == 2 else (item, None)
+
+
+def _with_boxes(items: Pictures, estimator: Estimator) -> Pictures:
+    """The pictures with the boxes that the estimator would find, so that both models get the same persons."""
+    if all(boxes is not None for _, _, boxes in items) or estimator.detector is None:
+        return items
+    return [
+        (number, image, _find(image, number, estimator.detector) if boxes is None else boxes)
+        for number, image, boxes in items
+    ]
+
+
+def _find(image: ImageLike, number: int, detector: Detector) -> npt.NDArray[np.float32]:
+    try:
+        return detector.predict(image).boxes
+    except Exception as error:
+        raise at_picture(error, number) from error
 
 
 def _nothing() -> None:
