@@ -85,8 +85,8 @@ def save(
         decoded = DecodedInGraph(model).eval()
         graph = export(decoded, name)
         difference = compare(graph, decoded, MOVED_MAXIMA)
-    for key, value in metadata.items():
-        graph.metadata_props.add(key=key, value=value)
+    entries = {entry.key: entry.value for entry in graph.metadata_props}
+    onnx.helper.set_model_props(graph, {**entries, **metadata})
     path.write_bytes(graph.SerializeToString())
     print(f"{path}: {len(graph.graph.node)} operators, differs from PyTorch by {difference:.1e} of the std", flush=True)
 
