@@ -290,6 +290,14 @@ def test_a_broken_picture_in_the_middle_of_a_folder(shop: Shop) -> None:
         assert shop.keypoints("3") == Estimator(shop.model, threads=1).predict("shots/3.png").to_dict() or extra
 
 
+def test_a_coco_id_is_that_of_the_picture_whatever_its_output_is_called(shop: Shop) -> None:
+    save_picture(shop.folder / "000042.png")
+    shop.out = shop.folder / "drawn.jpg"
+    assert shop.predict("000042.png", "--coco") == (0, "")
+    (person,) = json.loads((shop.folder / "drawn.coco.json").read_text())
+    assert person["image_id"] == 42
+
+
 def test_coco_ids_of_pictures_with_the_same_stem_differ(shop: Shop) -> None:
     for folder in ("one", "two"):
         save_picture(shop.folder / folder / "000042.png")

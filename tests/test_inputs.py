@@ -239,3 +239,12 @@ def test_a_flip_test_of_keypoints_without_names_is_refused(tmp_path: Path) -> No
     with pytest.raises(ValueError, match=r"flip_test: which of the 3 keypoints trade places .* keypoints\.flip_pairs"):
         Estimator(path, threads=1, card=PLAIN, flip_test=True)
     assert Estimator(path, threads=1, card={**PLAIN, "keypoints.flip_pairs": [[0, 1]]}, flip_test=True).flip_test
+
+
+def test_a_flip_test_of_sides_without_pairs_is_refused(tmp_path: Path) -> None:
+    path = save_model(tmp_path / "bare.onnx", dot_graph(), None)
+    named = {**PLAIN, "keypoints.names": ["Left_ear", "nose", "tail"]}
+    with pytest.raises(ValueError, match=r"keypoints\.flip_pairs"):
+        Estimator(path, threads=1, card=named, flip_test=True)
+    middle = {**PLAIN, "keypoints.names": ["brow", "nose", "tail"]}
+    assert Estimator(path, threads=1, card=middle, flip_test=True).flip_test

@@ -34,13 +34,14 @@ class Outputs:
         if single and len(files) > 1:
             raise ValueError(f"-o {self.folder}: one file for {len(files)} inputs; give a folder")
         self._results = names.unique(_RESULTS) if not single and self._tables else self.folder.stem
-        self._names = {}
+        self._names, self._ids = {}, {}
         for given in inputs:
             for file in given.files:
                 stem = given.stem if given.kind == "video" else Path(file).stem
                 if options.coco and stem.endswith(".coco"):
                     names.unique(stem)  # with .json it is where the COCO results of another input go
-                self._names[file] = self.folder.stem if single else names.unique(stem)
+                self._ids[file] = stem if single else names.unique(stem)
+                self._names[file] = self.folder.stem if single else self._ids[file]
         if single:
             self._picture_suffix = self._video_suffix = self.folder.suffix
             self.folder = self.folder.parent
@@ -109,7 +110,7 @@ class Outputs:
 
     def _image_id(self, frame: Frame) -> int | str:
         """Of a picture, its name, a number where it is one; of a video's frame, its number."""
-        name = self._names.get(frame.name)
+        name = self._ids.get(frame.name)
         if name is None:
             return frame.index
         return int(name) if name.isascii() and name.isdigit() else name

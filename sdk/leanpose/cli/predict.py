@@ -122,7 +122,7 @@ class _Run:
         if options.boxes is None:
             detector = self._estimator.detector  # opened before anything is written
             if options.every is not None and detector is None and not self._estimator.card.codec.finds_persons:
-                options.misuse("--every needs a detector; give one by -d FILE")
+                options.misuse("--every needs a detector; give one by -d FILE, or leave --whole out")
         self._follow = options.track or options.smooth
         self._profile = Profile()
         self._failed: list[object] = []

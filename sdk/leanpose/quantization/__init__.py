@@ -60,9 +60,10 @@ def quantize(
 ) -> Quantized:
     """Writes a smaller copy of a pose model and measures what that costs.
 
-    fp16 stores and computes in half precision; int8 stores and computes convolutions, but for the last three, in 8 bits
-    with ranges calibrated on pictures; both by ONNX Runtime's own tools. Inputs and outputs stay as they are. The copy
-    is one file, with the card of the model but without its accuracy figures: they were those of the original.
+    fp16 stores and computes in half precision; int8 stores and computes convolutions, but for the last tenth of them
+    and at most three, in 8 bits with ranges calibrated on pictures; both by ONNX Runtime's own tools. Inputs and
+    outputs stay as they are. The copy is one file, with the card of the model but without its accuracy figures: they
+    were those of the original.
 
     Args:
         model: path of an ONNX file, or the name of a packaged model.
@@ -80,8 +81,8 @@ def quantize(
     Raises:
         FileNotFoundError: there is no such model or picture, or no folder to write into.
         ImportError: there is no ONNX Runtime, or no `onnx`.
-        ValueError: a bad model, picture, mode or number of bits, too few pictures, nobody in them, a name in `keep`
-            that no operator has, or a model that has been quantised already or that the tools cannot convert.
+        ValueError: a bad model, picture, mode or number of bits, too few pictures, nobody in them for int8, a name in
+            `keep` that no operator has, or a model that has been quantised already or that the tools cannot convert.
         TypeError: an argument is of the wrong type.
         RuntimeError: a provider cannot start, or the model fails.
     """

@@ -21,7 +21,7 @@ class CsvSink(TextSink):
     ``frame``, ``time`` (seconds) and ``name`` are those of the frame; ``person`` counts the persons of a frame from 0;
     ``track_id`` is empty where there is none; ``person_score`` is as `Poses.scores`; ``keypoint`` is a name, ``x``,
     ``y`` (pixels) and ``score`` are empty where they are NaN. Numbers read back as float32 are the same. Boxes are in
-    the JSON. `Poses.to_dataframe` has the same columns.
+    the JSON. `Poses.to_dataframe` has the same columns but ``time`` and ``name``.
 
     Args:
         path: the file; what lies there is replaced.
