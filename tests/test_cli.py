@@ -56,3 +56,14 @@ def test_python_m_leanpose(shop: Shop) -> None:
         "leanpose predict: failed: 1",
     ]
     assert shop.written() == ["a.jpg"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no broken pipes")
+def test_a_reader_that_has_gone_costs_no_message(shop: Shop) -> None:
+    words = [sys.executable, "-m", "leanpose", "info", str(shop.model)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1

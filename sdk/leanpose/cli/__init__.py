@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -34,7 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(given)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
-        return int(import_module(f".{options.command}", __name__).run(options))
+        code = int(import_module(f".{options.command}", __name__).run(options))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read has gone, as `head` does: there is nobody to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, TypeError, OSError, ImportError, RuntimeError, MemoryError) as error:
         print(f"leanpose {options.command}: {error}", file=sys.stderr)
         return 1
