@@ -241,10 +241,11 @@ def test_a_flip_test_of_keypoints_without_names_is_refused(tmp_path: Path) -> No
     assert Estimator(path, threads=1, card={**PLAIN, "keypoints.flip_pairs": [[0, 1]]}, flip_test=True).flip_test
 
 
-def test_a_flip_test_of_sides_without_pairs_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sided", ["Left_ear", "l_ear", "rightear"])
+def test_a_flip_test_of_sides_without_pairs_is_refused(tmp_path: Path, sided: str) -> None:
     path = save_model(tmp_path / "bare.onnx", dot_graph(), None)
-    named = {**PLAIN, "keypoints.names": ["Left_ear", "nose", "tail"]}
+    named = {**PLAIN, "keypoints.names": [sided, "nose", "tail"]}
     with pytest.raises(ValueError, match=r"keypoints\.flip_pairs"):
         Estimator(path, threads=1, card=named, flip_test=True)
-    middle = {**PLAIN, "keypoints.names": ["brow", "nose", "tail"]}
+    middle = {**PLAIN, "keypoints.names": ["bright_spot", "nose", "tail"]}
     assert Estimator(path, threads=1, card=middle, flip_test=True).flip_test

@@ -90,6 +90,8 @@ def test_coco17() -> None:
         ("upright", "center"),
         ("cleft_lip", "center"),
         ("left1", "left"),
+        ("lefteye", "left"),
+        ("RIGHTEYE", "right"),
     ],
 )
 def test_side(name: str, side: str) -> None:

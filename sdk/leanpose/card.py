@@ -134,10 +134,11 @@ class ModelCard:
         """ValueError where the outputs for a picture and for its mirror image cannot be averaged."""
         if not self.codec.flips:
             raise ValueError(f"flip_test: there is none for models of codec {self.codec.type}; use flip_test=False")
-        sided = any(side in name.lower() for name in self.keypoints.names for side in ("left", "right"))
-        if not self.keypoints.flip_pairs and (sided or self.keypoints == anonymous_keypoints(len(self.keypoints))):
+        count = len(self.keypoints)
+        sided = any(self.keypoints.side(index) != "center" for index in range(count))
+        if not self.keypoints.flip_pairs and (sided or self.keypoints == anonymous_keypoints(count)):
             raise ValueError(
-                f"flip_test: which of the {len(self.keypoints)} keypoints trade places in a mirror image is unknown; "
+                f"flip_test: which of the {count} keypoints trade places in a mirror image is unknown; "
                 'set the field keypoints.flip_pairs, as in Estimator(model, card={"keypoints.flip_pairs": [[1, 2]]})'
             )
 

@@ -87,12 +87,13 @@ class KeypointSet:
     def side(self, index: int) -> Side:
         """Side of the body on which keypoint `index` lies, as its name tells.
 
-        A name has a side where "left", "right", "l" or "r" is one of its words: ``left_eye``, ``LeftEye``, ``l_eye``.
+        A name has a side where "l" or "r" is one of its words, or one begins with "left" or "right": ``left_eye``,
+        ``LeftEye``, ``l_eye``, ``lefteye``.
         """
         words = re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.names[index]).lower())
-        if "left" in words or "l" in words:
+        if any(word == "l" or word.startswith("left") for word in words):
             return "left"
-        if "right" in words or "r" in words:
+        if any(word == "r" or word.startswith("right") for word in words):
             return "right"
         return "center"
 
