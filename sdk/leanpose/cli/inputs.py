@@ -1,4 +1,4 @@
-"""What `leanpose predict` and `leanpose detect` are given: files, folders, globs, cameras and boxes."""
+"""What commands are given: files, folders, globs, cameras, boxes and what finds them."""
 
 from __future__ import annotations
 
@@ -34,6 +34,24 @@ def add_source_arguments(parser: argparse.ArgumentParser, *, results: str) -> No
         required=True,
         help=f"folder for {results}; what lies there under their names is replaced; for a single picture or video "
         "also the drawn file itself, as out.jpg or out.mp4",
+    )
+
+
+def add_detector_arguments(choices: argparse._MutuallyExclusiveGroup) -> None:
+    """--detector and --whole, which set `detector` as `Estimator` takes it."""
+    choices.add_argument(
+        "-d",
+        "--detector",
+        metavar="FILE",
+        default="default",
+        help="ONNX file of a detector, which finds the persons (the packaged one, for models of a person's body)",
+    )
+    choices.add_argument(
+        "--whole",
+        dest="detector",
+        action="store_const",
+        const=None,
+        help="the whole picture is one person's box, or region for a model that finds persons",
     )
 
 

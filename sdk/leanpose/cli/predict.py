@@ -24,7 +24,7 @@ from ..sinks import Sink
 from ..sources import Frame, open_source
 from ..sources.reader import DEFAULT_FPS
 from ..tracking import Smoother, Tracker
-from .inputs import Input, add_source_arguments, box_source, find_inputs, read_pictures
+from .inputs import Input, add_detector_arguments, add_source_arguments, box_source, find_inputs, read_pictures
 from .outputs import Outputs
 from .progress import Progress, speed
 
@@ -40,26 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model = parser.add_argument_group("models")
     model.add_argument("-m", "--model", default=DEFAULT_MODEL, help="ONNX file or packaged model (%(default)s)")
     persons = model.add_mutually_exclusive_group()
-    persons.add_argument(
-        "-d",
-        "--detector",
-        metavar="FILE",
-        default="default",
-        help="ONNX file of a detector, which finds the persons (the packaged one, for models of a person's body)",
-    )
+    add_detector_arguments(persons)
     persons.add_argument(
         "--boxes",
         metavar="FILE|x1,y1,x2,y2",
         help="one box for every picture, or a JSON file {picture name: [[x1, y1, x2, y2], ...]}; a box is one person, "
         "or for a model that finds persons a region to find them in; a negative first number needs "
         "--boxes=-5,0,90,200",
-    )
-    persons.add_argument(
-        "--whole",
-        dest="detector",
-        action="store_const",
-        const=None,
-        help="the whole picture is one person's box, or region for a model that finds persons",
     )
     model.add_argument("--provider", help="cpu, cuda, tensorrt or ONNX Runtime's name (best that starts)")
     model.add_argument("--threads", type=int, help="CPU threads of a model")

@@ -15,6 +15,7 @@ from ..images import load_image
 from ..model import Model
 from ..quantization import MODES, quantize
 from ..sources import PICTURE_SUFFIXES, natural_order
+from .inputs import add_detector_arguments
 from .progress import Progress
 
 Boxes: TypeAlias = list[list[float]]
@@ -30,20 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         type=Path,
         required=True,
-        help="pictures; or annotations.json in COCO's format beside images/, whose boxes are taken",
+        help="pictures, in which persons are found; or annotations.json in COCO's format beside images/, whose boxes "
+        "are taken",
     )
-    persons = parser.add_mutually_exclusive_group()
-    persons.add_argument(
-        "-d",
-        "--detector",
-        metavar="FILE",
-        default="default",
-        help="ONNX file of a detector, which finds persons in pictures without boxes (the packaged one, for models of "
-        "a person's body)",
-    )
-    persons.add_argument(
-        "--whole", dest="detector", action="store_const", const=None, help="such a picture is one person's box"
-    )
+    add_detector_arguments(parser.add_mutually_exclusive_group())
     parser.add_argument("--mode", choices=MODES, default="int8", help="(%(default)s)")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="ONNX file to write")
     parser.add_argument(
