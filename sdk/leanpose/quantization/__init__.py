@@ -136,19 +136,14 @@ def _pair(item: Any) -> tuple[ImageLike, npt.ArrayLike | None]:
 
 def _with_boxes(items: Pictures, estimator: Estimator) -> Pictures:
     """The pictures with the boxes that the estimator would find, so that both models get the same persons."""
-    if all(boxes is not None for _, _, boxes in items) or estimator.detector is None:
-        return items
-    return [
-        (number, image, _find(image, number, estimator.detector) if boxes is None else boxes)
-        for number, image, boxes in items
-    ]
-
-
-def _find(image: ImageLike, number: int, detector: Detector) -> npt.NDArray[np.float32]:
-    try:
-        return detector.predict(image).boxes
-    except Exception as error:
-        raise at_picture(error, number) from error
+    found: list[tuple[int, ImageLike, npt.ArrayLike | None]] = []
+    for number, image, boxes in items:
+        detector = estimator.detector if boxes is None else None
+        try:
+            found.append((number, image, boxes if detector is None else detector.predict(image).boxes))
+        except Exception as error:
+            raise at_picture(error, number) from error
+    return found
 
 
 def _nothing() -> None:
