@@ -15,6 +15,7 @@ from leanpose.cli import main
 from models import SIZE, dot_model, dots_picture
 
 SPEED = r"(\d+ (picture|frame)s? in \d+\.\d\d s: \d+\.\d (picture|frame)s per second\n)?"
+ASTRONAUT = Path(__file__).resolve().parents[1] / "examples" / "astronaut.jpg"
 CENTERS = np.array([[3, 5], [12, 20], [20, 9]])
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from shop import ASTRONAUT
 
 from leanpose import COCO17, DEFAULT_DETECTOR, DEFAULT_MODEL, Detector, Estimator, load_image, packaged_models
 from leanpose.cli import main
 
-ASTRONAUT = Path(__file__).resolve().parents[1] / "examples" / "astronaut.jpg"
 # Read off the photograph by eye, in pixels.
 BODY = (16, 5, 375, 512)
 LANDMARKS = {"nose": (222, 124), "left_eye": (247, 108), "right_eye": (204, 103)}

@@ -14,7 +14,7 @@ import onnx
 import pytest
 from detectors import Crowd, save_detector
 from onnx import TensorProto, helper, numpy_helper
-from shop import CENTERS, Shop, save_picture
+from shop import ASTRONAUT, CENTERS, Shop, save_picture
 
 from leanpose import Accuracy, Estimator, ModelCard, load_image
 from leanpose.metadata import read_card_json
@@ -23,9 +23,6 @@ from models import SIZE, crowd_model, crowd_picture, dot_card, dot_graph, dots_p
 
 # quantize() needs no PyTorch; its tools come with ONNX Runtime
 pytest.importorskip("onnxruntime.quantization")
-
-
-ASTRONAUT = Path(__file__).resolve().parents[1] / "examples" / "astronaut.jpg"
 
 
 def mixing_model(folder: Path, name: str = "mixing.onnx", batch: int | str = "batch", opset: int = 13) -> Path:
